@@ -1,0 +1,90 @@
+package account
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// PaymentEvent says that a transaction moved to a status. It is stored in the same commit as the move and is
+// at once the transaction's history, the outbox and the log that subscribers read. A repeat has the same
+// EventID and Seq.
+type PaymentEvent struct {
+	EventID       string            `json:"event_id"`
+	TransactionID string            `json:"transaction_id"`
+	AccountID     string            `json:"account_id"`
+	UserID        string            `json:"user_id"`
+	Amount        int64             `json:"amount"` // minor units of Currency
+	Currency      string            `json:"currency"`
+	Status        PaymentStatus     `json:"status"`
+	Provider      string            `json:"provider"`
+	Timestamp     int64             `json:"timestamp"` // Unix seconds
+	Metadata      map[string]string `json:"metadata,omitempty"`
+
+	Seq   int           `json:"seq"`            // 1, 2, … per transaction, without a gap
+	From  PaymentStatus `json:"from,omitempty"` // the status before, "" for the first
+	Cause Cause         `json:"cause"`
+	At    time.Time     `json:"at"` // never before the transaction's previous event
+}
+
+// Cause is what made a transaction move.
+type Cause string
+
+// The causes of a move.
+const (
+	CauseRequest Cause = "request" // a client's call
+	CauseReply   Cause = "reply"   // the provider's answer to our call
+	CauseWebhook Cause = "webhook" // the provider's webhook
+	CauseReport  Cause = "report"  // the provider's answer when we asked
+	CauseExpiry  Cause = "expiry"  // our deadline, after the provider confirmed the cancelation
+)
+
+// ReceivedKind is what a provider's event says of a payment, in our words.
+type ReceivedKind string
+
+// The kinds of a PaymentReceivedEvent.
+const (
+	ReceivedPending   ReceivedKind = "payment.pending"
+	ReceivedCompleted ReceivedKind = "payment.completed"
+	ReceivedFailed    ReceivedKind = "payment.failed"
+	// ReceivedIgnored is an authentic event of a type that moves nothing here. It is stored as ignored.
+	ReceivedIgnored ReceivedKind = "ignored"
+)
+
+// PaymentReceivedEvent is a fact that a provider told us about a payment: by webhook, in its answer to our
+// call, or when asked. Amount, currency and account in it are claims, checked against our own row.
+type PaymentReceivedEvent struct {
+	Provider string
+	// EventID is the provider's id of the event, unique per provider. For a report it is made of the payment
+	// and what is reported, so that the same report twice is one event.
+	EventID string
+	Kind    ReceivedKind
+	// Type is the provider's own name of the event, kept for people.
+	Type          string
+	PaymentID     string
+	TransactionID uuid.UUID // ours, from the provider's metadata; uuid.Nil when it has none
+	Amount        int64     // minor units of Currency
+	Currency      string
+	Failure       *Failure
+	OccurredAt    time.Time
+	Cause         Cause
+	// Raw is the body as received, empty for a report. It is kept for redrive and for people.
+	Raw []byte
+}
+
+// Received turns the provider's report into the event that a webhook would have brought.
+func (r PaymentReport) Received(provider string, cause Cause) PaymentReceivedEvent {
+	return PaymentReceivedEvent{
+		Provider:      provider,
+		EventID:       "report:" + r.PaymentID + ":" + string(r.Kind),
+		Kind:          r.Kind,
+		Type:          string(r.Kind),
+		PaymentID:     r.PaymentID,
+		TransactionID: r.TransactionID,
+		Amount:        r.Amount,
+		Currency:      r.Currency,
+		Failure:       r.Failure,
+		OccurredAt:    r.OccurredAt,
+		Cause:         cause,
+	}
+}

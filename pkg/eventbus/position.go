@@ -1,0 +1,55 @@
+package eventbus
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"florin/domain/account"
+)
+
+// ErrFenced is a write under a lease that somebody else has taken over. Nothing was written.
+var ErrFenced = errors.New("the lease is somebody else's by now")
+
+// ErrStale is a write that was prepared on rows which have changed since. Nothing was written.
+var ErrStale = errors.New("rows have changed since they were read")
+
+// PositionedEvent is an event of the database's log at its place in it. Positions are 1, 2, … over all
+// transactions, without a gap, and grow with Seq within a transaction.
+type PositionedEvent struct {
+	Position int64
+	Event    account.PaymentEvent
+}
+
+// PositionedHandler is a Handler that also learns where in the log the event stands.
+type PositionedHandler func(ctx context.Context, event PositionedEvent) error
+
+// Positioned makes of a handler one that is told the position and does not look.
+func Positioned(handle Handler) PositionedHandler {
+	return func(ctx context.Context, event PositionedEvent) error { return handle(ctx, event.Event) }
+}
+
+// WaitingEvent is a committed event that has no position yet.
+type WaitingEvent struct {
+	ID            uuid.UUID
+	TransactionID uuid.UUID
+	Seq           int
+	// Before is how many events of the transaction with a lower Seq have a position.
+	Before int
+}
+
+// CursorMove says how far a durable subscriber has come.
+type CursorMove struct {
+	Name     string
+	From, To int64
+	// Lease and Fence name the lease under which the subscriber worked.
+	Lease string
+	Fence int64
+}
+
+// Lag is how many events of the log a durable subscriber has still before it.
+type Lag struct {
+	Name   string
+	Events int64
+}

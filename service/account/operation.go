@@ -1,0 +1,41 @@
+package account
+
+import (
+	"context"
+	"time"
+
+	"florin/domain/account"
+	"florin/domain/money"
+	"florin/pkg/eventbus"
+)
+
+// Operation is what the handlers of a chain work on: one transaction about to be completed, with the operation's own
+// copies of what it touches. Nothing in it knows how many operations its unit of work carries.
+type Operation struct {
+	Transaction *account.Transaction
+	Account     *account.Account
+	Destination *account.Account // of a transfer
+	Hold        *account.Hold    // of a withdrawal
+	// Event is what the provider said; nil for a transfer, which asks nobody.
+	Event *account.PaymentReceivedEvent
+	Cause account.Cause
+	Now   time.Time
+	Unit  account.UnitOfWork
+	// DryRun publishes nothing; the caller takes the unit of work back.
+	DryRun bool
+
+	// Moved is the provider's side of it, in the transaction's currency: set by the money handler.
+	Moved money.Money
+	// Surplus is what came beyond what was asked, zero Money for none: set by the money handler.
+	Surplus money.Money
+	// Debit and Credit are the accounts' side: set by the conversion handler.
+	Debit, Credit money.Money
+}
+
+// publish sends an event on its way with the unit of work in ctx.
+func publish(ctx context.Context, bus eventbus.Publisher, op *Operation, event account.PaymentEvent) error {
+	if op.DryRun {
+		return nil
+	}
+	return bus.PublishPaymentEvent(ctx, event)
+}

@@ -1,0 +1,25 @@
+package account
+
+import (
+	"context"
+
+	"florin/domain/account"
+	"florin/pkg/eventbus"
+)
+
+// WithdrawPersistenceHandler writes a paid withdrawal: entries, status, event. The hold and the balance follow from the
+// account.
+type WithdrawPersistenceHandler struct{ bus eventbus.Publisher }
+
+// Handle pulls what happened on the account and hands it to the unit of work.
+func (h WithdrawPersistenceHandler) Handle(ctx context.Context, op *Operation) error {
+	own, err := pullOne(op.Account, account.Withdrawn, op.Transaction)
+	if err != nil {
+		return err
+	}
+	posting, err := withdrawPosting(op.Transaction.Provider, op.Moved, own)
+	if err != nil {
+		return err
+	}
+	return complete(ctx, h.bus, op, posting)
+}

@@ -1,0 +1,120 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/argon2"
+
+	"florin/domain/errs"
+	"florin/domain/user"
+)
+
+// The parameters are OWASP's minimum for argon2id: 19 MiB, two passes, one lane.
+const (
+	memoryKiB   = 19 * 1024
+	passes      = 2
+	lanes       = 1
+	saltBytes   = 16
+	digestBytes = 32
+)
+
+// Passwords hashes and verifies passwords with argon2id. As each hash takes 19 MiB, at most hashesAtOnce run
+// together; the others wait up to the bound and are then refused.
+type Passwords struct {
+	slots chan struct{}
+	wait  time.Duration
+	dummy string
+}
+
+// NewPasswords returns a hasher for hashesAtOnce concurrent hashes (2 when below 1) and a wait (8 s when 0).
+func NewPasswords(hashesAtOnce int, wait time.Duration) *Passwords {
+	if hashesAtOnce < 1 {
+		hashesAtOnce = 2
+	}
+	if wait == 0 {
+		wait = 8 * time.Second
+	}
+	salt := make([]byte, saltBytes)
+	return &Passwords{slots: make(chan struct{}, hashesAtOnce), wait: wait,
+		dummy: encode(salt, make([]byte, digestBytes))}
+}
+
+// Hash returns the PHC string of a password. errs.Unavailable when too many hashes wait already.
+func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
+	release, err := p.acquire(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	salt := make([]byte, saltBytes)
+	if _, err := rand.Read(salt); err != nil {
+		return "", fmt.Errorf("draw salt: %w", err)
+	}
+	return encode(salt, derive(password, salt)), nil
+}
+
+// Verify says whether the password belongs to the hash. With an empty or unusable hash it takes as long and says
+// no, so that an unknown user cannot be told from a wrong password. errs.Unavailable as Hash.
+func (p *Passwords) Verify(ctx context.Context, hash, password string) (bool, error) {
+	release, err := p.acquire(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	salt, digest, ok := decode(hash)
+	if !ok {
+		salt, digest, _ = decode(p.dummy)
+	}
+	if utf8.RuneCountInString(password) > user.MaxPassword {
+		password, ok = "", false
+	}
+	same := subtle.ConstantTimeCompare(derive(password, salt), digest) == 1
+	return same && ok, nil
+}
+
+func (p *Passwords) acquire(ctx context.Context) (func(), error) {
+	ctx, cancel := context.WithTimeout(ctx, p.wait)
+	defer cancel()
+	select {
+	case p.slots <- struct{}{}:
+		return func() { <-p.slots }, nil
+	case <-ctx.Done():
+		return nil, &errs.Error{Kind: errs.Unavailable, Code: "overloaded", RetryAfter: 2 * time.Second,
+			Message: "too many passwords are being checked", Cause: ctx.Err()}
+	}
+}
+
+func derive(password string, salt []byte) []byte {
+	return argon2.IDKey([]byte(password), salt, passes, memoryKiB, lanes, digestBytes)
+}
+
+var phcPrefix = fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, memoryKiB, passes, lanes)
+
+func encode(salt, digest []byte) string {
+	return phcPrefix + base64.RawStdEncoding.EncodeToString(salt) + "$" + base64.RawStdEncoding.EncodeToString(digest)
+}
+
+// decode takes our own parameters alone: a hash made with others would need its own bounds on memory and time.
+func decode(hash string) (salt, digest []byte, ok bool) {
+	rest, ok := strings.CutPrefix(hash, phcPrefix)
+	if !ok {
+		return nil, nil, false
+	}
+	saltText, digestText, ok := strings.Cut(rest, "$")
+	if !ok {
+		return nil, nil, false
+	}
+	salt, err := base64.RawStdEncoding.DecodeString(saltText)
+	if err != nil || len(salt) != saltBytes {
+		return nil, nil, false
+	}
+	digest, err = base64.RawStdEncoding.DecodeString(digestText)
+	return salt, digest, err == nil && len(digest) == digestBytes
+}
