@@ -21,6 +21,8 @@ type Operation struct {
 	Cause account.Cause
 	Now   time.Time
 	Unit  account.UnitOfWork
+	// Opened is the first event of a transaction that begins and ends in one commit; it is published with the last.
+	Opened *account.PaymentEvent
 	// DryRun publishes nothing; the caller takes the unit of work back.
 	DryRun bool
 
@@ -32,10 +34,15 @@ type Operation struct {
 	Debit, Credit money.Money
 }
 
-// publish sends an event on its way with the unit of work in ctx.
+// publish sends the events of the operation on their way with the unit of work in ctx.
 func publish(ctx context.Context, bus eventbus.Publisher, op *Operation, event account.PaymentEvent) error {
 	if op.DryRun {
 		return nil
+	}
+	if op.Opened != nil {
+		if err := bus.PublishPaymentEvent(ctx, *op.Opened); err != nil {
+			return err
+		}
 	}
 	return bus.PublishPaymentEvent(ctx, event)
 }

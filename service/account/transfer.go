@@ -88,10 +88,7 @@ func (s *Service) postTransfer(ctx context.Context, u account.UnitOfWork, r Tran
 	if err != nil {
 		return err
 	}
-	op := &Operation{Transaction: t, Account: source, Destination: destination, Now: now, Cause: account.CauseRequest, Unit: u, DryRun: r.DryRun}
-	if err := publish(ctx, s.bus, op, initiated); err != nil {
-		return err
-	}
+	op := &Operation{Transaction: t, Account: source, Destination: destination, Now: now, Cause: account.CauseRequest, Unit: u, Opened: &initiated, DryRun: r.DryRun}
 	if err := s.transferChain().run(ctx, op); err != nil {
 		return err
 	}

@@ -1,0 +1,118 @@
+package relay
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"florin/domain/account"
+)
+
+// Settings tune the relay and its subscribers. Now is required; all else has a working zero.
+type Settings struct {
+	// Holder names this server in the leases, for people.
+	Holder string
+	// Now is the time that leases are measured by.
+	Now account.Clock
+	// Batch is how many events are moved or read at once, 500 when 0.
+	Batch int
+	// Interval is the fall-back for a wake that was missed, 250 ms when 0.
+	Interval time.Duration
+	// LeaseTTL is how long a lease holds without being renewed, 10 s when 0. It is renewed when half of it is over. A
+	// server that died keeps its successor waiting that long.
+	LeaseTTL time.Duration
+	// RetryMin and RetryMax bound the growing delay after an error, 100 ms and 10 s when 0.
+	RetryMin, RetryMax time.Duration
+	// Logger is slog.Default() when nil.
+	Logger *slog.Logger
+	// Hooks are for metrics.
+	Hooks Hooks
+}
+
+// Hooks report what happens. Each may be nil, and none may block.
+type Hooks struct {
+	// Moved is called with the number of events that got positions in one commit.
+	Moved func(events int)
+	// Handled is called with the number of events that a subscriber worked off in one batch.
+	Handled func(subscriber string, events int)
+	// Failed is called when a batch ended with an error; the relay's own name is "relay". It comes again with each
+	// retry, so a rate above zero for long means that this subscriber stands still.
+	Failed func(name string, err error)
+}
+
+func (s Settings) withDefaults() Settings {
+	setIfZero(&s.Batch, 500)
+	setIfZero(&s.Interval, 250*time.Millisecond)
+	setIfZero(&s.LeaseTTL, 10*time.Second)
+	setIfZero(&s.RetryMin, 100*time.Millisecond)
+	setIfZero(&s.RetryMax, 10*time.Second)
+	if s.Logger == nil {
+		s.Logger = slog.Default()
+	}
+	return s
+}
+
+func setIfZero[T comparable](value *T, fallback T) {
+	var zero T
+	if *value == zero {
+		*value = fallback
+	}
+}
+
+func (s Settings) retry() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = s.RetryMin, s.RetryMax
+	b.Reset()
+	return b
+}
+
+func (s Settings) failed(ctx context.Context, name string, err error, retryIn time.Duration) {
+	s.Logger.WarnContext(ctx, "event loop failed, will retry", slog.String("loop", name),
+		slog.Duration("retry_in", retryIn), slog.Any("error", err))
+	if s.Hooks.Failed != nil {
+		s.Hooks.Failed(name, err)
+	}
+}
+
+// loop calls step until ctx ends: again at once while there is more, otherwise when woken or after the interval, and after
+// an error only when its growing delay is over, whoever wakes.
+func (s Settings) loop(ctx context.Context, name string, wake <-chan struct{}, step func() (more bool, err error)) {
+	retry := s.retry()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	for ctx.Err() == nil {
+		more, err := step()
+		listen := wake
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			delay := retry.NextBackOff()
+			s.failed(ctx, name, err, delay)
+			timer.Reset(delay)
+			listen = nil
+		case more:
+			retry.Reset()
+			continue
+		default:
+			retry.Reset()
+			timer.Reset(s.Interval)
+		}
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-listen:
+		}
+	}
+}
+
+// signal wakes whoever reads the channel, once, and never waits.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
