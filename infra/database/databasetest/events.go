@@ -1,0 +1,70 @@
+package databasetest
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"florin/domain/account"
+	"florin/infra/database"
+)
+
+// InsertEvents writes payment events in plain SQL, with bare transactions for them to belong to, in the transaction of the
+// caller. It is for tests of the log; the rows keep none of the other invariants.
+func InsertEvents(tx *gorm.DB, events ...account.PaymentEvent) error {
+	for _, e := range events {
+		payload, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		err = tx.Exec(`INSERT INTO transactions (id, type, status, version, amount, currency, provider, next_attempt_at, created_at, updated_at)
+			VALUES (?, 'deposit', 'initiated', 1, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+			e.TransactionID, e.Amount, e.Currency, e.Provider, e.At, e.At, e.At).Error
+		if err != nil {
+			return err
+		}
+		var from *account.PaymentStatus
+		if e.From != "" {
+			from = &e.From
+		}
+		err = tx.Exec(`INSERT INTO payment_events (id, transaction_id, seq, from_status, to_status, cause, payload, at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			e.EventID, e.TransactionID, e.Seq, from, e.Status, e.Cause, string(payload), e.At).Error
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CommitEvents is InsertEvents in a transaction of its own.
+func CommitEvents(ctx context.Context, db *database.DB, events ...account.PaymentEvent) error {
+	return db.Writer().WithContext(ctx).Transaction(func(tx *gorm.DB) error { return InsertEvents(tx, events...) })
+}
+
+// CheckLog fails the test unless positions are 1..n without gap or repeat (I10), nothing is left without one, and per
+// transaction they grow with seq (I11).
+func CheckLog(t testing.TB, db *database.DB) {
+	t.Helper()
+	var rows []struct {
+		TransactionID string
+		Seq           int
+		Position      *int64
+	}
+	err := db.Reader().Raw("SELECT transaction_id, seq, position FROM payment_events ORDER BY position").Scan(&rows).Error
+	if err != nil {
+		t.Fatalf("read log: %v", err)
+	}
+	last := map[string]int{}
+	for i, r := range rows {
+		if r.Position == nil || *r.Position != int64(i+1) {
+			t.Fatalf("I10: row %d of the log has position %v", i+1, r.Position)
+		}
+		if r.Seq != last[r.TransactionID]+1 {
+			t.Fatalf("I11: position %d is seq %d of transaction %s, after seq %d", i+1, r.Seq, r.TransactionID, last[r.TransactionID])
+		}
+		last[r.TransactionID] = r.Seq
+	}
+}

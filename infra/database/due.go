@@ -1,0 +1,106 @@
+package database
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"florin/domain/account"
+)
+
+// claimed locks what is claimed and passes over what another server is claiming or moving; it disappears on SQLite.
+var claimed = clause.Locking{Strength: "NO KEY UPDATE", Options: "SKIP LOCKED"}
+
+// Due implements account.Due. Each claim is one short transaction of its own.
+type Due struct{ db *DB }
+
+// NewDue returns the open work of a database.
+func NewDue(db *DB) *Due { return &Due{db: db} }
+
+// ClaimTransactions implements account.Due.
+func (d *Due) ClaimTransactions(ctx context.Context, now time.Time, limit int, until func(tries int) time.Time) ([]*account.Transaction, error) {
+	var rows []transactionRow
+	err := d.db.inTx(ctx, func(tx *gorm.DB) error {
+		if err := due(tx, now, limit).Find(&rows).Error; err != nil {
+			return err
+		}
+		plan := newPlan()
+		for i := range rows {
+			row := &rows[i]
+			row.NextAttemptAt = plan.add(row.ID, until(row.Tries))
+			row.Tries, row.Fence = row.Tries+1, row.Fence+1
+		}
+		return plan.claim(tx, "transactions")
+	})
+	if err != nil {
+		return nil, toErrs("claim transactions", err)
+	}
+	return transactionsFromRows(rows)
+}
+
+// ClaimInbox implements account.Due.
+func (d *Due) ClaimInbox(ctx context.Context, now time.Time, limit int, until func(tries int) time.Time) ([]*account.InboxRecord, error) {
+	var rows []inboxRow
+	err := d.db.inTx(ctx, func(tx *gorm.DB) error {
+		if err := due(tx, now, limit).Find(&rows).Error; err != nil {
+			return err
+		}
+		plan := newPlan()
+		for i := range rows {
+			row := &rows[i]
+			row.NextAttemptAt = plan.add(row.ID, until(row.Tries))
+			row.Tries, row.Fence = row.Tries+1, row.Fence+1
+		}
+		return plan.claim(tx, "inbox")
+	})
+	if err != nil {
+		return nil, toErrs("claim inbox", err)
+	}
+	return convertAll(rows, inboxRow.toRecord)
+}
+
+// Postpone implements account.Due.
+func (d *Due) Postpone(ctx context.Context, transactionID uuid.UUID, fence int64, at time.Time) error {
+	err := d.db.Writer().WithContext(ctx).Exec(`UPDATE transactions SET next_attempt_at = ?
+		WHERE id = ? AND fence = ? AND next_attempt_at IS NOT NULL`, momentOf(at), transactionID, fence).Error
+	return toErrs("postpone", err)
+}
+
+func due(tx *gorm.DB, now time.Time, limit int) *gorm.DB {
+	return tx.Clauses(claimed).Where("next_attempt_at IS NOT NULL AND next_attempt_at <= ?", momentOf(now)).
+		Order("next_attempt_at").Limit(limit)
+}
+
+// plan collects which rows rest until when, so that those with the same time are claimed by one statement.
+type plan struct {
+	times []moment
+	ids   map[moment][]uuid.UUID
+}
+
+func newPlan() *plan { return &plan{ids: map[moment][]uuid.UUID{}} }
+
+func (p *plan) add(id uuid.UUID, until time.Time) moment {
+	at := momentOf(until)
+	if len(p.ids[at]) == 0 {
+		p.times = append(p.times, at)
+	}
+	p.ids[at] = append(p.ids[at], id)
+	return at
+}
+
+func (p *plan) claim(tx *gorm.DB, table string) error {
+	for _, at := range p.times {
+		statement := tx.Exec("UPDATE "+table+" SET next_attempt_at = ?, tries = tries + 1, fence = fence + 1 WHERE id IN ?", at, p.ids[at])
+		if statement.Error != nil {
+			return statement.Error
+		}
+		if int(statement.RowsAffected) != len(p.ids[at]) {
+			return fmt.Errorf("claimed %d rows of %s, locked %d: %w", statement.RowsAffected, table, len(p.ids[at]), errLost)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package database
+
+import (
+	"database/sql"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"florin/domain/account"
+	"florin/domain/ledger"
+)
+
+// entryRow is a row of entries. It is never changed.
+type entryRow struct {
+	TransactionID uuid.UUID     `gorm:"column:transaction_id;primaryKey"`
+	Line          int           `gorm:"column:line;primaryKey;autoIncrement:false"`
+	AccountID     uuid.UUID     `gorm:"column:account_id"`
+	Currency      string        `gorm:"column:currency"`
+	Amount        int64         `gorm:"column:amount"`
+	AccountSeq    nullCount     `gorm:"column:account_seq"`
+	BalanceAfter  sql.NullInt64 `gorm:"column:balance_after"`
+	PostedAt      moment        `gorm:"column:posted_at"`
+}
+
+func (entryRow) TableName() string { return "entries" }
+
+func entryToRow(transactionID uuid.UUID, line int, e ledger.Entry) entryRow {
+	return entryRow{
+		TransactionID: transactionID, Line: line, AccountID: e.AccountID, Currency: e.Amount.Currency().Code(), Amount: e.Amount.Minor(),
+		AccountSeq: nullCount(e.AccountSeq), BalanceAfter: sql.NullInt64{Int64: e.BalanceAfter, Valid: e.AccountSeq != 0},
+		PostedAt: momentOf(e.At),
+	}
+}
+
+// entryLineRow is an entry with the type of its transaction.
+type entryLineRow struct {
+	entryRow
+	Type string
+}
+
+func (r entryLineRow) toLine() (account.EntryLine, error) {
+	amount, err := moneyFromRow(r.Amount, r.Currency)
+	if err != nil {
+		return account.EntryLine{}, fmt.Errorf("entry %d of transaction %s: %w", r.Line, r.TransactionID, err)
+	}
+	after, err := moneyFromRow(r.BalanceAfter.Int64, r.Currency)
+	if err != nil {
+		return account.EntryLine{}, fmt.Errorf("entry %d of transaction %s: %w", r.Line, r.TransactionID, err)
+	}
+	return account.EntryLine{
+		TransactionID: r.TransactionID, TransactionType: account.Type(r.Type), AccountSeq: int64(r.AccountSeq),
+		Amount: amount, BalanceAfter: after, PostedAt: r.PostedAt.at,
+	}, nil
+}

@@ -1,0 +1,196 @@
+package database
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"florin/domain/account"
+)
+
+// allInvariants is what must hold at any time, in the order of their numbers. I21, I25, I26 and I27 are not of the
+// books alone and are checked elsewhere.
+func allInvariants() []invariant {
+	return append(append(moneyInvariants(), historyInvariants()...), workInvariants()...)
+}
+
+func moneyInvariants() []invariant {
+	return []invariant{
+		{"I1", "entries sum to 0 per currency",
+			none(`SELECT currency, SUM(amount) AS total FROM entries GROUP BY currency HAVING SUM(amount) <> 0`)},
+		{"I2", "each transaction sums to 0 per currency",
+			none(`SELECT transaction_id, currency, SUM(amount) AS total FROM entries GROUP BY transaction_id, currency HAVING SUM(amount) <> 0`)},
+		{"I3", "posted is the sum of the account's entries, and each entry follows from the one before", all(
+			none(`SELECT a.id, a.posted, a.entry_seq, e.total, e.numbered, e.latest FROM accounts a
+				LEFT JOIN (SELECT account_id, SUM(amount) AS total, COUNT(account_seq) AS numbered, MAX(account_seq) AS latest
+					FROM entries GROUP BY account_id) e ON e.account_id = a.id
+				WHERE a.kind = 'user' AND (a.posted <> COALESCE(e.total, 0) OR a.entry_seq <> COALESCE(e.latest, 0)
+					OR COALESCE(e.numbered, 0) <> COALESCE(e.latest, 0))`),
+			none(`SELECT * FROM (SELECT account_id, account_seq, amount, balance_after, posted_at,
+					COALESCE(LAG(balance_after) OVER w, 0) AS balance_before, LAG(posted_at) OVER w AS posted_before
+					FROM entries WHERE account_seq IS NOT NULL WINDOW w AS (PARTITION BY account_id ORDER BY account_seq)) lines
+				WHERE balance_before + amount <> balance_after OR posted_at < posted_before`))},
+		{"I4", "held is the sum of the account's active holds",
+			none(`SELECT a.id, a.held, h.total FROM accounts a
+				LEFT JOIN (SELECT account_id, SUM(amount - captured - released) AS total FROM holds WHERE status = 'active' GROUP BY account_id) h
+					ON h.account_id = a.id
+				WHERE a.held <> COALESCE(h.total, 0)`)},
+		{"I5", "no account is overspent",
+			none(`SELECT id, posted, held FROM accounts WHERE kind = 'user' AND posted - held < 0`)},
+		{"I6", "one effect per fact of a provider",
+			none(`SELECT provider, ref, effect, COUNT(*) AS effects FROM effects GROUP BY provider, ref, effect HAVING COUNT(*) > 1`)},
+		{"I7", "a transaction has entries exactly when it is completed",
+			none(`SELECT t.id, t.status, 0 AS entries FROM transactions t
+					WHERE t.status = 'completed' AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.transaction_id = t.id)
+				UNION ALL SELECT t.id, t.status, COUNT(*) FROM transactions t JOIN entries e ON e.transaction_id = t.id
+					WHERE t.status <> 'completed' GROUP BY t.id, t.status`)},
+		{"I12", "an open withdrawal has one hold, an ended one none", all(
+			none(`SELECT h.transaction_id, h.amount, t.status FROM holds h JOIN transactions t ON t.id = h.transaction_id
+				WHERE h.status = 'active' AND t.status IN ('completed', 'failed')`),
+			none(`SELECT t.id, t.status FROM transactions t
+				LEFT JOIN holds h ON h.transaction_id = t.id AND h.status = 'active' AND h.account_id = t.account_id
+				WHERE t.type = 'withdraw' AND t.status IN ('initiated', 'pending') AND h.transaction_id IS NULL`))},
+		{"I13", "a hold ends once and whole",
+			none(`SELECT transaction_id, amount, captured, released, status FROM holds
+				WHERE captured + released > amount OR (status = 'ended' AND captured + released <> amount)`)},
+		{"I15", "an entry is in its account's currency and not of 0",
+			none(`SELECT e.transaction_id, e.line, e.amount, e.currency, a.currency AS account_currency FROM entries e
+				LEFT JOIN accounts a ON a.id = e.account_id
+				WHERE a.id IS NULL OR e.currency <> a.currency OR e.amount = 0 OR (a.kind = 'user') <> (e.account_seq IS NOT NULL)`)},
+		{"I16", "a conversion is the exact product at its stored rate, rounded against the holder", wrongConversions},
+		{"I17", "what is taken back is not more than what was captured",
+			none(`SELECT p.id, p.amount, p.received_amount, SUM(c.amount - COALESCE(r.amount, 0)) AS taken_back FROM transactions p
+				JOIN transactions c ON c.linked_transaction_id = p.id AND c.status = 'completed' AND c.type IN ('refund', 'chargeback', 'payout_return')
+				LEFT JOIN (SELECT linked_transaction_id AS id, SUM(amount) AS amount FROM transactions
+					WHERE status = 'completed' AND type IN ('refund_reversal', 'chargeback_reversal') GROUP BY linked_transaction_id) r ON r.id = c.id
+				GROUP BY p.id, p.amount, p.received_amount
+				HAVING SUM(c.amount - COALESCE(r.amount, 0)) > COALESCE(p.received_amount, p.amount)`)},
+		{"I22", "money in suspense or owed has a review",
+			none(`SELECT e.transaction_id, e.line, a.code FROM entries e JOIN accounts a ON a.id = e.account_id
+				WHERE a.kind = 'system' AND a.code IN ('suspense', 'receivable')
+					AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.transaction_id = e.transaction_id)`)},
+		{"I23", "money leaves only accounts of who asked for it", all(
+			none(`SELECT t.id, t.user_id, a.user_id AS owner FROM transactions t JOIN accounts a ON a.id = t.account_id
+				WHERE a.kind = 'user' AND (t.user_id IS NULL OR a.user_id <> t.user_id)`),
+			none(`SELECT e.transaction_id, e.line, t.user_id, a.user_id AS owner FROM entries e
+				JOIN accounts a ON a.id = e.account_id AND a.kind = 'user' JOIN transactions t ON t.id = e.transaction_id
+				WHERE e.amount < 0 AND (t.user_id IS NULL OR a.user_id <> t.user_id)`))},
+		{"I28", "balances of users and system accounts sum to 0 per currency",
+			none(`SELECT currency, SUM(amount) AS total FROM (
+					SELECT currency, posted AS amount FROM accounts WHERE kind = 'user'
+					UNION ALL SELECT e.currency, e.amount FROM entries e JOIN accounts a ON a.id = e.account_id WHERE a.kind = 'system') balances
+				GROUP BY currency HAVING SUM(amount) <> 0`)},
+	}
+}
+
+func historyInvariants() []invariant {
+	return []invariant{
+		{"I8", "a history has every step once, and only legal ones", all(
+			none(`SELECT transaction_id, COUNT(*) AS events, MIN(seq) AS lowest, MAX(seq) AS highest FROM payment_events
+				GROUP BY transaction_id HAVING COUNT(*) <> MAX(seq) OR MIN(seq) <> 1`),
+			none(`SELECT id, transaction_id, seq, from_status, to_status FROM payment_events
+				WHERE COALESCE(from_status, '') || '>' || to_status NOT IN (`+legalMoves()+`)`),
+			none(`SELECT * FROM (SELECT id, transaction_id, seq, from_status, at, LAG(to_status) OVER w AS before, LAG(at) OVER w AS at_before
+					FROM payment_events WINDOW w AS (PARTITION BY transaction_id ORDER BY seq)) steps
+				WHERE COALESCE(from_status, '') <> COALESCE(before, '') OR at < at_before`))},
+		{"I9", "one event per change, and the last one is how the transaction stands",
+			none(`SELECT t.id, t.status, t.version, e.to_status, e.seq FROM transactions t
+				LEFT JOIN (SELECT transaction_id, MAX(seq) AS seq FROM payment_events GROUP BY transaction_id) latest ON latest.transaction_id = t.id
+				LEFT JOIN payment_events e ON e.transaction_id = t.id AND e.seq = latest.seq
+				WHERE e.id IS NULL OR e.seq <> t.version OR e.to_status <> t.status`)},
+		{"I10", "positions are 1 to n, and none is missing for more than 60 s", all(
+			none(`SELECT COUNT(position) AS positions, MIN(position) AS lowest, MAX(position) AS highest,
+					(SELECT position FROM log_head WHERE id = 1) AS head FROM payment_events
+				HAVING COALESCE(MAX(position), 0) <> COUNT(DISTINCT position) OR COUNT(position) <> COUNT(DISTINCT position)
+					OR COALESCE(MIN(position), 1) <> 1 OR COALESCE(MAX(position), 0) <> (SELECT position FROM log_head WHERE id = 1)`),
+			none(`SELECT id, transaction_id, seq, at FROM payment_events WHERE position IS NULL AND at < ?`, time.Minute))},
+		{"I11", "positions of a transaction grow with its steps",
+			none(`SELECT * FROM (SELECT id, transaction_id, seq, position, LAG(position) OVER w AS before
+					FROM payment_events WINDOW w AS (PARTITION BY transaction_id ORDER BY seq)) steps
+				WHERE position IS NOT NULL AND seq > 1 AND (before IS NULL OR before >= position)`)},
+		{"I14", "what is append-only is guarded by triggers", missingGuards(appendOnlyGuards)},
+	}
+}
+
+func workInvariants() []invariant {
+	return []invariant{
+		{"I18", "one transaction per key, and an answer with a finished key", all(
+			none(`SELECT resource_id, COUNT(*) AS keys FROM idempotency_keys GROUP BY resource_id HAVING COUNT(*) > 1`),
+			none(`SELECT key_hash, resource_id, fingerprint FROM idempotency_keys
+				WHERE fingerprint = '' OR (finished_at IS NULL AND locked_until IS NULL)
+					OR (finished_at >= ? AND response_status IS NULL)`, answersKept-24*time.Hour),
+			none(`SELECT k.key_hash, k.user_id, t.user_id AS owner FROM idempotency_keys k JOIN transactions t ON t.id = k.resource_id
+				WHERE t.user_id IS NULL OR t.user_id <> k.user_id`))},
+		{"I19", "a provider's event ends in an effect or a stated reason, and none is forgotten", all(
+			none(`SELECT id, provider, event_id, status FROM inbox WHERE status = 'received' AND received_at < ? AND next_attempt_at < ?`, time.Minute, 0),
+			none(`SELECT i.id, i.provider, i.event_id, i.status FROM inbox i WHERE i.status <> 'received' AND i.reason = ''
+					AND NOT EXISTS (SELECT 1 FROM effects e WHERE e.provider = i.provider AND e.ref = i.payment_id)`),
+			none(`SELECT i.id, i.provider, i.event_id, i.reason FROM inbox i
+				WHERE i.status = 'processed' AND i.kind = 'payment.completed' AND i.payment_id <> ''
+					AND NOT EXISTS (SELECT 1 FROM effects e WHERE e.provider = i.provider AND e.ref = i.payment_id AND e.effect = 'completed')`))},
+		{"I20", "no open work is stuck for more than 2 min", all(
+			none(`SELECT id, type, status, next_attempt_at FROM transactions
+				WHERE status IN ('initiated', 'pending') AND (next_attempt_at IS NULL OR next_attempt_at < ?)`, 2*time.Minute),
+			none(`SELECT id, provider, event_id, status, next_attempt_at FROM inbox
+				WHERE status IN ('received', 'parked') AND (next_attempt_at IS NULL OR next_attempt_at < ?)`, 2*time.Minute))},
+		{"I24", "the schema's guards exist", missingGuards(schemaGuards)},
+	}
+}
+
+// answersKept is how long the answer to a request with a key is kept at least.
+const answersKept = 30 * 24 * time.Hour
+
+// legalMoves is the state machine as a list of SQL.
+func legalMoves() string {
+	moves := make([]string, len(account.Moves))
+	for i, m := range account.Moves {
+		moves[i] = fmt.Sprintf("'%s>%s'", m.From, m.To)
+	}
+	return strings.Join(moves, ", ")
+}
+
+// wrongConversions computes every conversion again.
+func wrongConversions(v view) ([]string, error) {
+	rows, err := v.tx.Model(&transactionRow{}).Where("conversion IS NOT NULL").Rows()
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var violations []string
+	for rows.Next() && len(violations) < maxViolations {
+		var row transactionRow
+		if err := v.tx.ScanRows(rows, &row); err != nil {
+			return nil, err
+		}
+		if fault := faultOfConversion(row); fault != "" {
+			violations = append(violations, fmt.Sprintf("id=%s fault=%s", row.ID, fault))
+		}
+	}
+	return violations, rows.Err()
+}
+
+func faultOfConversion(row transactionRow) string {
+	t, err := row.toTransaction()
+	if err != nil {
+		return err.Error()
+	}
+	c := t.Conversion
+	if err := c.Check(); err != nil {
+		return err.Error()
+	}
+	if c.Original() != t.Amount && (t.Received == nil || c.Original() != *t.Received) {
+		return fmt.Sprintf("converts %s, the transaction is of %s", c.Original(), t.Amount)
+	}
+	wanted := "down"
+	switch {
+	case c.Converted() == t.Posted && t.Type != account.TypeDeposit:
+		wanted = "up"
+	case c.Converted() == t.Posted, c.Converted() == t.CounterpartyPosted:
+	default:
+		return fmt.Sprintf("converted to %s, posted %s and %s", c.Converted(), t.Posted, t.CounterpartyPosted)
+	}
+	if got := c.Rounding().String(); got != wanted {
+		return "rounded " + got + ", against the holder is " + wanted
+	}
+	return ""
+}

@@ -1,0 +1,123 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"florin/migrations"
+)
+
+// migrationTries is how often a migration of an SQLite file starts again because another process was quicker.
+const migrationTries = 5
+
+// Migration is one step of the schema.
+type Migration struct {
+	Version   int64
+	File      string
+	AppliedAt time.Time // zero when it is pending
+}
+
+// Migrate brings the schema to the version that this program knows. Several programs may do it at once: one does the work, the
+// others wait. A schema that is one version ahead is left alone with a warning, because every migration leaves the program
+// before it working; one further ahead is refused.
+func Migrate(ctx context.Context, db *DB) error {
+	for try := 1; ; try++ {
+		before, _, err := Version(ctx, db)
+		if err == nil {
+			err = migrateOnce(ctx, db)
+		}
+		if err == nil || ctx.Err() != nil || try == migrationTries || db.dialect == Postgres {
+			return toErrs("migrate", err)
+		}
+		// Nothing but the file's own lock keeps two processes apart here. The later one finds the tables built, and a
+		// version that has moved, because each step commits its version with its tables.
+		after, _, versionErr := Version(ctx, db)
+		if !errors.Is(classify(err), errRetry) && (versionErr != nil || after == before) {
+			return toErrs("migrate", err)
+		}
+	}
+}
+
+func migrateOnce(ctx context.Context, db *DB) error {
+	return withProvider(db, func(provider *goose.Provider) error {
+		current, known, err := provider.GetVersions(ctx)
+		if err != nil {
+			return err
+		}
+		switch ahead := current - known; {
+		case ahead > 1:
+			return fmt.Errorf("the schema has version %d, this program knows up to %d: start a newer program", current, known)
+		case ahead == 1:
+			db.options.Logger.WarnContext(ctx, "the schema is newer than this program",
+				slog.Int64("schema", current), slog.Int64("known", known))
+			return nil
+		}
+		applied, err := provider.Up(ctx)
+		for _, step := range applied {
+			db.options.Logger.InfoContext(ctx, "migration applied",
+				slog.Int64("version", step.Source.Version), slog.Int64("took_ms", step.Duration.Milliseconds()))
+		}
+		return err
+	})
+}
+
+// Version returns the version of the schema, 0 when there is none, and the one that this program knows.
+func Version(ctx context.Context, db *DB) (current, known int64, err error) {
+	err = withProvider(db, func(provider *goose.Provider) error {
+		current, known, err = provider.GetVersions(ctx)
+		return err
+	})
+	return current, known, toErrs("read schema version", err)
+}
+
+// Status lists every migration that this program knows, in order.
+func Status(ctx context.Context, db *DB) ([]Migration, error) {
+	var list []Migration
+	err := withProvider(db, func(provider *goose.Provider) error {
+		states, err := provider.Status(ctx)
+		for _, state := range states {
+			list = append(list, Migration{
+				Version: state.Source.Version, File: state.Source.Path, AppliedAt: state.AppliedAt.UTC(),
+			})
+		}
+		return err
+	})
+	return list, toErrs("read migration status", err)
+}
+
+// withProvider runs fn on a connection of its own, without the timeouts of the request path.
+func withProvider(db *DB, fn func(*goose.Provider) error) error {
+	conn, err := db.openForMigration()
+	if err != nil {
+		return err
+	}
+	provider, err := newProvider(db, conn)
+	if err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	return errors.Join(fn(provider), provider.Close()) // closes conn too
+}
+
+func newProvider(db *DB, conn *sql.DB) (*goose.Provider, error) {
+	tree, err := fs.Sub(migrations.Files, string(db.dialect))
+	if err != nil {
+		return nil, err
+	}
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithSlog(slog.New(slog.DiscardHandler))}
+	if db.dialect == SQLite {
+		return goose.NewProvider(goose.DialectSQLite3, conn, tree, options...)
+	}
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectPostgres, conn, tree, append(options, goose.WithSessionLocker(locker))...)
+}

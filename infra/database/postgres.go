@@ -1,0 +1,143 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+)
+
+func openPostgres(ctx context.Context, url string, options Options) (_ *DB, err error) {
+	db := &DB{dialect: Postgres, options: options}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}()
+	if db.pool, db.writer, err = db.openPool(url, options.Writers, nil); err != nil {
+		return nil, fmt.Errorf("open postgres: %w", err)
+	}
+	readOnly := map[string]string{"default_transaction_read_only": "on"}
+	if _, db.reader, err = db.openPool(url, options.Readers, readOnly); err != nil {
+		return nil, fmt.Errorf("open postgres: %w", err)
+	}
+	if err := db.checkServer(ctx); err != nil {
+		return nil, toErrs("open postgres", err)
+	}
+	db.openForMigration = func() (*sql.DB, error) { return openUnhurried(url, options) }
+	return db, nil
+}
+
+// openPool opens a pool and gorm's handle on it. pgxpool holds the connections, because it replaces broken ones, and its
+// connections can carry a pgx.Batch.
+func (db *DB) openPool(url string, size int, params map[string]string) (*pgxpool.Pool, *gorm.DB, error) {
+	config, err := pgxpool.ParseConfig(url) // its error hides the password
+	if err != nil {
+		return nil, nil, err
+	}
+	config.MaxConns = int32(size)
+	config.MaxConnLifetime = time.Hour
+	config.MaxConnLifetimeJitter = 10 * time.Minute
+	config.MaxConnIdleTime = 5 * time.Minute
+	config.HealthCheckPeriod = 30 * time.Second
+	config.ConnConfig.ConnectTimeout = db.options.ConnWait
+	config.AfterConnect = readTimesInUTC
+	set := config.ConnConfig.RuntimeParams
+	set["timezone"] = "UTC"
+	set["statement_timeout"] = milliseconds(db.options.StatementTimeout)
+	set["lock_timeout"] = milliseconds(db.options.LockTimeout)
+	set["idle_in_transaction_session_timeout"] = milliseconds(db.options.IdleInTransactionTimeout)
+	if set["application_name"] == "" {
+		set["application_name"] = "florin"
+	}
+	for name, value := range params {
+		set[name] = value
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		return nil, nil, err
+	}
+	opened := openBounded(stdlib.GetPoolConnector(pool), db.options.ConnWait)
+	db.closers = append(db.closers, func() error {
+		err := opened.Close()
+		pool.Close()
+		return err
+	})
+	base := &postgres.Dialector{Config: &postgres.Config{Conn: opened}}
+	handle, err := openHandle(dialector{base}, db.options)
+	return pool, handle, err
+}
+
+// dialector is gorm's, but for the log, where no value of a statement may show.
+type dialector struct{ *postgres.Dialector }
+
+// Explain renders a statement for the log, without its values: they may be secret.
+func (dialector) Explain(sql string, _ ...any) string { return sql }
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// readTimesInUTC makes a time read from the database the same on every machine.
+func readTimesInUTC(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	return nil
+}
+
+// acquire takes a connection of the writer's pool for as long as the caller keeps it, and waits no longer for it than
+// any other statement would.
+func (db *DB) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	limited, cancel := context.WithTimeoutCause(ctx, db.options.ConnWait, errConnWait)
+	defer cancel()
+	conn, err := db.pool.Acquire(limited)
+	return conn, connectError(ctx, limited, err)
+}
+
+// checkServer refuses a server on which an answered commit could be lost.
+func (db *DB) checkServer(ctx context.Context) error {
+	show := func(name string) (value string, err error) {
+		err = db.writer.WithContext(ctx).Raw("SELECT current_setting(?)", name).Scan(&value).Error
+		return value, err
+	}
+	commit, err := show("synchronous_commit")
+	if err != nil {
+		return err
+	}
+	if commit == "off" {
+		return errors.New("synchronous_commit is off: a commit that was answered could be lost; set it to on")
+	}
+	fsync, err := show("fsync")
+	if err != nil {
+		return err
+	}
+	if fsync == "off" {
+		db.options.Logger.WarnContext(ctx, "postgres runs with fsync off: a power cut loses data; for tests only")
+	}
+	return nil
+}
+
+// openUnhurried opens one connection on which a statement may take as long as it needs; only the wait for a lock stays
+// bounded, so that a migration does not queue every other query behind it.
+func openUnhurried(url string, options Options) (*sql.DB, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	config.ConnectTimeout = options.ConnWait
+	config.RuntimeParams["timezone"] = "UTC"
+	config.RuntimeParams["statement_timeout"] = "0"
+	config.RuntimeParams["lock_timeout"] = "10000"
+	config.RuntimeParams["application_name"] = "florin-migrate"
+	opened := stdlib.OpenDB(*config)
+	opened.SetMaxOpenConns(1)
+	return opened, nil
+}

@@ -1,0 +1,188 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"florin/infra/database/sqlitedialect"
+)
+
+// checkpointEvery is how often the write-ahead log is copied into the file. A commit never does it itself.
+const checkpointEvery = 500 * time.Millisecond
+
+func openSQLite(ctx context.Context, path string, options Options) (_ *DB, err error) {
+	if path == "" || path == ":memory:" || strings.Contains(path, "?") {
+		return nil, errors.New("open sqlite: the URL must name a file and nothing else, as in sqlite://data/florin.db")
+	}
+	if err := createPrivately(path); err != nil {
+		return nil, fmt.Errorf("open sqlite: %w", err)
+	}
+	db := &DB{dialect: SQLite, options: options}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}()
+	writer, err := db.openFile(path, "immediate", false, 1)
+	if err != nil {
+		return nil, fmt.Errorf("open sqlite: %w", err)
+	}
+	if err := checkFile(ctx, writer); err != nil {
+		return nil, fmt.Errorf("open sqlite: %w", classify(err))
+	}
+	reader, err := db.openFile(path, "deferred", true, options.Readers)
+	if err != nil {
+		return nil, fmt.Errorf("open sqlite: %w", err)
+	}
+	if db.writer, err = openHandle(sqlitedialect.Dialector{Pool: writer}, options); err != nil {
+		return nil, fmt.Errorf("open sqlite: %w", err)
+	}
+	if db.reader, err = openHandle(sqlitedialect.Dialector{Pool: reader}, options); err != nil {
+		return nil, fmt.Errorf("open sqlite: %w", err)
+	}
+	checkpointer, err := db.openFile(path, "deferred", true, 1)
+	if err != nil {
+		return nil, fmt.Errorf("open sqlite: %w", err)
+	}
+	db.closers = append(db.closers, checkpointLoop(checkpointer, options))
+	db.openForMigration = func() (*sql.DB, error) { return openAlone(path, 10*time.Second) }
+	return db, nil
+}
+
+// createPrivately makes the file readable by its owner alone; SQLite gives the log beside it the same mode.
+func createPrivately(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("the file cannot be written: %w", err)
+		}
+		return err
+	}
+	return errors.Join(file.Chmod(0o600), file.Close())
+}
+
+// sqliteDSN is the driver's name for the file. Times are written as UTC text with the fraction's trailing zeros cut,
+// which still compares in order, because '+' sorts before '.' and every digit.
+func sqliteDSN(path, begin string, readOnly bool, busy time.Duration) string {
+	query := url.Values{
+		"_txlock":      {begin},
+		"_time_format": {"sqlite"},
+		"_timezone":    {"UTC"},
+		"_dqs":         {"0"},
+		"_pragma": {
+			fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()),
+			"foreign_keys(ON)",
+			"recursive_triggers(ON)",
+			"synchronous(FULL)",
+			"wal_autocheckpoint(0)",
+			"journal_size_limit(67108864)",
+		},
+	}
+	if readOnly {
+		query.Set("_query_only", "1")
+	} else {
+		query.Set("_journal_mode", "WAL")
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
+}
+
+// openFile opens a pool whose connections live as long as the DB.
+func (db *DB) openFile(path, begin string, readOnly bool, size int) (*sql.DB, error) {
+	connector, err := sqlite.NewConnector(sqliteDSN(path, begin, readOnly, db.options.ConnWait))
+	if err != nil {
+		return nil, err
+	}
+	pool := newLender(connector, size)
+	opened := openBounded(pool, db.options.ConnWait)
+	db.closers = append(db.closers, func() error { return errors.Join(opened.Close(), pool.close()) })
+	return opened, nil
+}
+
+// writerConn takes the one writing connection of an SQLite file for as long as the caller keeps it; everybody else who
+// writes waits, so who keeps it must be the only one that does. Close gives it back.
+func (db *DB) writerConn(ctx context.Context) (*sql.Conn, error) {
+	pool, err := db.writer.DB()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pool.Conn(ctx)
+	return conn, classify(err)
+}
+
+// openAlone opens one connection that is not shared with anybody.
+func openAlone(path string, busy time.Duration) (*sql.DB, error) {
+	connector, err := sqlite.NewConnector(sqliteDSN(path, "immediate", false, busy))
+	if err != nil {
+		return nil, err
+	}
+	opened := sql.OpenDB(connector)
+	opened.SetMaxOpenConns(1)
+	return opened, nil
+}
+
+// checkFile refuses a file that is damaged, or on which a commit would not reach the disk.
+func checkFile(ctx context.Context, writer *sql.DB) error {
+	var journal, health string
+	var synchronous int
+	if err := writer.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&journal); err != nil {
+		return err
+	}
+	if err := writer.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
+		return err
+	}
+	if journal != "wal" || synchronous != 2 {
+		return fmt.Errorf("journal_mode is %s and synchronous %d, not wal and 2: the file system may not support WAL", journal, synchronous)
+	}
+	if err := writer.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&health); err != nil {
+		return err
+	}
+	if health != "ok" {
+		return fmt.Errorf("the file is damaged: %s", health)
+	}
+	return nil
+}
+
+// checkpoint copies committed pages into the file as far as no reader is in the way. It never makes a writer wait.
+func checkpoint(ctx context.Context, pool *sql.DB) error {
+	var busy, logged, copied int
+	return pool.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &logged, &copied)
+}
+
+// checkpointLoop runs checkpoint until the returned function is called, which waits for the last one.
+func checkpointLoop(pool *sql.DB, options Options) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(checkpointEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			if err := checkpoint(ctx, pool); err != nil && ctx.Err() == nil {
+				options.Logger.WarnContext(ctx, "sqlite checkpoint failed", slogError(err))
+			}
+		}
+	}()
+	return func() error {
+		cancel()
+		<-done
+		return nil
+	}
+}

@@ -1,0 +1,182 @@
+package database
+
+import (
+	"github.com/google/uuid"
+
+	"florin/domain/account"
+	"florin/domain/ledger"
+)
+
+// state is an identity map: of every row one object.
+type state struct {
+	transactions map[uuid.UUID]*account.Transaction
+	accounts     map[uuid.UUID]*account.Account
+	holds        map[uuid.UUID]*account.Hold
+	keys         map[uuid.UUID]*account.IdempotencyRecord
+	inbox        map[account.InboxKey]*account.InboxRecord
+	effects      map[account.EffectKey]bool
+	openPayments map[uuid.UUID]bool // by account
+}
+
+func newState() state {
+	return state{
+		transactions: map[uuid.UUID]*account.Transaction{},
+		accounts:     map[uuid.UUID]*account.Account{},
+		holds:        map[uuid.UUID]*account.Hold{},
+		keys:         map[uuid.UUID]*account.IdempotencyRecord{},
+		inbox:        map[account.InboxKey]*account.InboxRecord{},
+		effects:      map[account.EffectKey]bool{},
+		openPayments: map[uuid.UUID]bool{},
+	}
+}
+
+// additions is what units add, in the order of adding. What is added by pointer is written as it stands at the end.
+type additions struct {
+	accounts      []*account.Account
+	transactions  []*account.Transaction
+	postings      []posting
+	holds         []*account.Hold
+	keys          []*account.IdempotencyRecord
+	inbox         []*account.InboxRecord
+	effects       []account.Effect
+	events        []account.PaymentEvent
+	reviews       []account.Review
+	deadLetters   []account.DeadLetter
+	providerCalls []account.ProviderCall
+	audit         []account.Audit
+}
+
+type posting struct {
+	transactionID uuid.UUID
+	entries       []ledger.Entry
+}
+
+// unit implements account.UnitOfWork: what one operation sees and changes. It works on copies of what its batch has
+// loaded, which the batch takes over only when the operation ends well.
+type unit struct {
+	batch   *batch
+	needs   account.Needs
+	own     state
+	added   additions
+	refusal error // what the operation ended with
+}
+
+// Transaction implements account.UnitOfWork.
+func (u *unit) Transaction(id uuid.UUID) (*account.Transaction, bool) {
+	return own(u.own.transactions, u.batch.state.transactions, id, (*account.Transaction).Clone)
+}
+
+// Account implements account.UnitOfWork.
+func (u *unit) Account(id uuid.UUID) (*account.Account, bool) {
+	return own(u.own.accounts, u.batch.state.accounts, id, (*account.Account).Clone)
+}
+
+// Hold implements account.UnitOfWork.
+func (u *unit) Hold(transactionID uuid.UUID) (*account.Hold, bool) {
+	return own(u.own.holds, u.batch.state.holds, transactionID, (*account.Hold).Clone)
+}
+
+// Key implements account.UnitOfWork.
+func (u *unit) Key() (*account.IdempotencyRecord, bool) {
+	if u.needs.Key == nil {
+		return nil, false
+	}
+	return own(u.own.keys, u.batch.state.keys, *u.needs.Key, copyOf)
+}
+
+// Inbox implements account.UnitOfWork.
+func (u *unit) Inbox() (*account.InboxRecord, bool) {
+	if u.needs.Inbox == nil {
+		return nil, false
+	}
+	return own(u.own.inbox, u.batch.state.inbox, *u.needs.Inbox, copyOf)
+}
+
+// Effect implements account.UnitOfWork.
+func (u *unit) Effect(key account.EffectKey) bool {
+	return u.own.effects[key] || u.batch.state.effects[key]
+}
+
+// OpenPayments implements account.UnitOfWork.
+func (u *unit) OpenPayments(accountID uuid.UUID) bool {
+	return u.batch.state.openPayments[accountID]
+}
+
+// own finds the operation's copy of an object, making it at the first look.
+func own[K comparable, V any](mine, loaded map[K]*V, key K, clone func(*V) *V) (*V, bool) {
+	if v, ok := mine[key]; ok {
+		return v, true
+	}
+	v, ok := loaded[key]
+	if !ok {
+		return nil, false
+	}
+	v = clone(v)
+	mine[key] = v
+	return v, true
+}
+
+func copyOf[V any](v *V) *V {
+	c := *v
+	return &c
+}
+
+// AddAccount implements account.UnitOfWork.
+func (u *unit) AddAccount(a *account.Account) {
+	u.own.accounts[a.ID] = a
+	u.added.accounts = append(u.added.accounts, a)
+}
+
+// AddTransaction implements account.UnitOfWork.
+func (u *unit) AddTransaction(t *account.Transaction) {
+	u.own.transactions[t.ID] = t
+	u.added.transactions = append(u.added.transactions, t)
+}
+
+// AddPosting implements account.UnitOfWork.
+func (u *unit) AddPosting(transactionID uuid.UUID, p ledger.Posting) {
+	u.added.postings = append(u.added.postings, posting{transactionID, p.Entries()})
+}
+
+// AddHold implements account.UnitOfWork.
+func (u *unit) AddHold(h *account.Hold) {
+	u.own.holds[h.TransactionID] = h
+	u.added.holds = append(u.added.holds, h)
+}
+
+// AddEvent implements account.UnitOfWork.
+func (u *unit) AddEvent(e account.PaymentEvent) { u.added.events = append(u.added.events, e) }
+
+// AddKey implements account.UnitOfWork.
+func (u *unit) AddKey(r account.IdempotencyRecord) {
+	u.own.keys[r.Hash] = &r
+	u.added.keys = append(u.added.keys, &r)
+}
+
+// AddInbox implements account.UnitOfWork.
+func (u *unit) AddInbox(r account.InboxRecord) {
+	u.own.inbox[account.InboxKey{Provider: r.Event.Provider, EventID: r.Event.EventID}] = &r
+	u.added.inbox = append(u.added.inbox, &r)
+}
+
+// AddEffect implements account.UnitOfWork.
+func (u *unit) AddEffect(e account.Effect) {
+	u.own.effects[e.EffectKey] = true
+	u.added.effects = append(u.added.effects, e)
+}
+
+// AddReview implements account.UnitOfWork.
+func (u *unit) AddReview(r account.Review) { u.added.reviews = append(u.added.reviews, r) }
+
+// AddDeadLetter implements account.UnitOfWork.
+func (u *unit) AddDeadLetter(d account.DeadLetter) {
+	u.added.deadLetters = append(u.added.deadLetters, d)
+}
+
+// AddProviderCall implements account.UnitOfWork.
+func (u *unit) AddProviderCall(c account.ProviderCall) {
+	u.added.providerCalls = append(u.added.providerCalls, c)
+}
+
+// AddAudit implements account.UnitOfWork.
+func (u *unit) AddAudit(a account.Audit) { u.added.audit = append(u.added.audit, a) }
