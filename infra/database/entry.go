@@ -34,21 +34,21 @@ func entryToRow(transactionID uuid.UUID, line int, e ledger.Entry) entryRow {
 
 // entryLineRow is an entry with the type of its transaction.
 type entryLineRow struct {
-	entryRow
-	Type string
+	Entry entryRow `gorm:"embedded"`
+	Type  string
 }
 
 func (r entryLineRow) toLine() (account.EntryLine, error) {
-	amount, err := moneyFromRow(r.Amount, r.Currency)
+	amount, err := moneyFromRow(r.Entry.Amount, r.Entry.Currency)
 	if err != nil {
-		return account.EntryLine{}, fmt.Errorf("entry %d of transaction %s: %w", r.Line, r.TransactionID, err)
+		return account.EntryLine{}, fmt.Errorf("entry %d of transaction %s: %w", r.Entry.Line, r.Entry.TransactionID, err)
 	}
-	after, err := moneyFromRow(r.BalanceAfter.Int64, r.Currency)
+	after, err := moneyFromRow(r.Entry.BalanceAfter.Int64, r.Entry.Currency)
 	if err != nil {
-		return account.EntryLine{}, fmt.Errorf("entry %d of transaction %s: %w", r.Line, r.TransactionID, err)
+		return account.EntryLine{}, fmt.Errorf("entry %d of transaction %s: %w", r.Entry.Line, r.Entry.TransactionID, err)
 	}
 	return account.EntryLine{
-		TransactionID: r.TransactionID, TransactionType: account.Type(r.Type), AccountSeq: int64(r.AccountSeq),
-		Amount: amount, BalanceAfter: after, PostedAt: r.PostedAt.at,
+		TransactionID: r.Entry.TransactionID, TransactionType: account.Type(r.Type), AccountSeq: int64(r.Entry.AccountSeq),
+		Amount: amount, BalanceAfter: after, PostedAt: r.Entry.PostedAt.at,
 	}, nil
 }

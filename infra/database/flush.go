@@ -10,6 +10,8 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"florin/pkg/crashpoint"
 )
 
 // rowsToAdd is what a batch inserts, kept after the commit to tell what was committed.
@@ -136,26 +138,41 @@ func convertAll[V, R any](values []V, convert func(V) (R, error)) ([]R, error) {
 
 func (b *batch) insert(tx *gorm.DB) error {
 	r := &b.rows
-	for _, step := range []func() error{
-		func() error { return addOnce(tx, r.accounts) },
-		func() error { return addOnce(tx, r.transactions) },
-		func() error { return addOnce(tx, r.keys) },
-		func() error { return addOnce(tx, r.inbox) },
-		func() error { return addOnce(tx, r.effects) },
-		func() error { return addMissing(tx, r.systemAccounts) },
-		func() error { return add(tx, r.entries) },
-		func() error { return add(tx, r.holds) },
-		func() error { return add(tx, r.events) },
-		func() error { return add(tx, r.reviews) },
-		func() error { return add(tx, r.deadLetters) },
-		func() error { return add(tx, r.providerCalls) },
-		func() error { return add(tx, r.audit) },
+	for _, step := range []struct {
+		write func() error
+		point string
+		rows  int
+	}{
+		{func() error { return addOnce(tx, r.accounts) }, "", 0},
+		{func() error { return addOnce(tx, r.transactions) }, crashpoint.TransactionInserted, len(r.transactions)},
+		{func() error { return addOnce(tx, r.keys) }, crashpoint.KeyInserted, len(r.keys)},
+		{func() error { return addOnce(tx, r.inbox) }, crashpoint.WebhookInboxRow, len(r.inbox)},
+		{func() error { return addOnce(tx, r.effects) }, crashpoint.WebhookEffectRow, len(r.effects)},
+		{func() error { return addMissing(tx, r.systemAccounts) }, "", 0},
+		{func() error { return add(tx, r.entries) }, crashpoint.WebhookEntries, len(r.entries)},
+		{func() error { return add(tx, r.holds) }, crashpoint.HoldInserted, len(r.holds)},
+		{func() error { return add(tx, r.events) }, b.eventPoint(), len(r.events)},
+		{func() error { return add(tx, r.reviews) }, "", 0},
+		{func() error { return add(tx, r.deadLetters) }, "", 0},
+		{func() error { return add(tx, r.providerCalls) }, "", 0},
+		{func() error { return add(tx, r.audit) }, "", 0},
 	} {
-		if err := step(); err != nil {
+		if err := step.write(); err != nil {
 			return err
+		}
+		if step.rows > 0 {
+			crashpoint.Hit(step.point)
 		}
 	}
 	return nil
+}
+
+// eventPoint is the name of dying behind the event rows: of a provider's event or of a client's request.
+func (b *batch) eventPoint() string {
+	if len(b.rows.effects) > 0 {
+		return crashpoint.WebhookEventRow
+	}
+	return crashpoint.EventInserted
 }
 
 func add[R any](tx *gorm.DB, rows []R) error {
@@ -262,6 +279,7 @@ func (b *batch) update(tx *gorm.DB) error {
 		if err != nil {
 			return err
 		}
+		crashpoint.Hit(crashpoint.WebhookBalances)
 	}
 	return nil
 }

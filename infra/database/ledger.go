@@ -27,16 +27,20 @@ const (
 var (
 	// errLost is a row that somebody else wrote first: a unique key that is taken, or a guard that fits no longer.
 	errLost = fmt.Errorf("%w: another unit of work was first", errRetry)
+	// errNothingToCommit takes a transaction back in which every work was refused.
+	errNothingToCommit = errors.New("nothing to commit")
 	// errNotCommitted is a COMMIT without an answer that has been found to have had no effect.
 	errNotCommitted = fmt.Errorf("%w: the commit had no effect", errRetry)
 )
 
-// Ledger implements account.Ledger on the database.
+// Ledger implements account.Ledger on the database, with group commit: while one commit is on its way to the disk, the
+// operations that arrive queue up, and the next commit carries them all.
 type Ledger struct {
 	// OnCommit, when set, is called after each commit that wrote events. It must not block.
 	OnCommit func()
 
 	db   *DB
+	lane lane
 	inTx func(ctx context.Context, fn func(tx *gorm.DB) error) error
 	// known holds the ids of system accounts whose rows are committed, so that a posting need not insert them again.
 	known sync.Map
@@ -45,23 +49,24 @@ type Ledger struct {
 // NewLedger returns the ledger of a database.
 func NewLedger(db *DB) *Ledger { return &Ledger{db: db, inTx: db.inTx} }
 
-// Do implements account.Ledger. It takes at most five seconds.
-func (l *Ledger) Do(ctx context.Context, needs account.Needs, fn func(ctx context.Context, u account.UnitOfWork) error) error {
-	ctx, cancel := context.WithTimeout(ctx, doLimit)
-	defer cancel()
+// tryAll runs the works in one transaction until it is committed, and sets the error of each that was refused. An error is
+// for all: none of them has had an effect, or errCommitUnknown.
+func (l *Ledger) tryAll(ctx context.Context, works []*work) error {
 	lost, rolledBack := 0, 0
 	for {
 		b := newBatch(&l.known)
-		u := b.newUnit(needs)
-		err := l.run(ctx, b, u, fn)
+		err := l.run(ctx, b, works)
 		if errors.Is(err, errCommitUnknown) {
 			err = l.settle(ctx, b)
 		}
 		switch {
-		case u.refusal != nil:
-			return u.refusal
-		case err == nil:
-			l.committed(b)
+		case err == nil || errors.Is(err, errNothingToCommit):
+			for i, u := range b.units {
+				works[i].err = u.refusal
+			}
+			if err == nil {
+				l.committed(b)
+			}
 			return nil
 		case errors.Is(err, errNotCommitted):
 		case errors.Is(err, errLost):
@@ -69,27 +74,34 @@ func (l *Ledger) Do(ctx context.Context, needs account.Needs, fn func(ctx contex
 		case errors.Is(err, errRetry):
 			rolledBack++
 		default:
-			return unitError(err)
+			return err
 		}
-		if lost == lostTries || rolledBack == rollbackTries {
-			return unitError(err)
-		}
-		if !pause(ctx, lost+rolledBack) {
-			return unitError(err)
+		if lost == lostTries || rolledBack == rollbackTries || !pause(ctx, lost+rolledBack) {
+			return err
 		}
 	}
 }
 
-// run is one try: everything in one transaction.
-func (l *Ledger) run(ctx context.Context, b *batch, u *unit, fn func(ctx context.Context, u account.UnitOfWork) error) error {
+// run is one try: everything in one transaction, each work on what those before it have left.
+func (l *Ledger) run(ctx context.Context, b *batch, works []*work) error {
+	for _, w := range works {
+		b.newUnit(w.needs)
+	}
 	return l.inTx(ctx, func(tx *gorm.DB) error {
 		if err := b.load(tx); err != nil {
 			return fmt.Errorf("load: %w", asLost(err))
 		}
-		if u.refusal = call(account.WithUnit(ctx, u), u, fn); u.refusal != nil {
-			return u.refusal
+		refused := 0
+		for i, u := range b.units {
+			if u.refusal = call(account.WithUnit(works[i].ctx, u), u, works[i].fn); u.refusal != nil {
+				refused++
+				continue
+			}
+			b.merge(u)
 		}
-		b.merge(u)
+		if refused == len(b.units) {
+			return errNothingToCommit
+		}
 		if err := b.flush(tx); err != nil {
 			return fmt.Errorf("flush: %w", asLost(err))
 		}

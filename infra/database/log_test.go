@@ -3,6 +3,8 @@ package database_test
 import (
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,6 +116,29 @@ func TestLeaseHasOneHolderAndARisingFence(t *testing.T) {
 		third, ok := acquire("three")
 		require.True(t, ok, "what was released is free at once")
 		assert.Greater(t, third, second)
+	})
+}
+
+func TestLeaseIsGivenToOneOfMany(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		var moment atomic.Int64
+		leases := database.NewLeases(db, func() time.Time { return logNow.Add(time.Duration(moment.Load()) * time.Minute) })
+		for range 5 { // first a lease that never was, then ones that have run out
+			var given atomic.Int64
+			var all sync.WaitGroup
+			for i := range 8 {
+				all.Go(func() {
+					_, ok, err := leases.Acquire(t.Context(), "work", fmt.Sprint("server ", i), 10*time.Second)
+					assert.NoError(t, err)
+					if ok {
+						given.Add(1)
+					}
+				})
+			}
+			all.Wait()
+			require.Equal(t, int64(1), given.Load())
+			moment.Add(1)
+		}
 	})
 }
 

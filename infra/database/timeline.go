@@ -99,9 +99,9 @@ func (b *Books) stateChanges(ctx context.Context, id uuid.UUID) ([]account.Timel
 
 func (b *Books) postings(ctx context.Context, id uuid.UUID) ([]account.TimelineItem, error) {
 	var rows []struct {
-		entryRow
-		Kind string
-		Code nullText
+		Entry entryRow `gorm:"embedded"`
+		Kind  string
+		Code  nullText
 	}
 	err := b.reader(ctx).Table("entries").Select("entries.*, a.kind, a.code").Joins("JOIN accounts a ON a.id = entries.account_id").
 		Where("entries.transaction_id = ?", id).Order("entries.line").Scan(&rows).Error
@@ -110,17 +110,17 @@ func (b *Books) postings(ctx context.Context, id uuid.UUID) ([]account.TimelineI
 	}
 	items := make([]account.TimelineItem, 0, len(rows))
 	for _, row := range rows {
-		amount, err := moneyFromRow(row.Amount, row.Currency)
+		amount, err := moneyFromRow(row.Entry.Amount, row.Entry.Currency)
 		if err != nil {
 			return nil, err
 		}
 		name := string(row.Code)
 		if row.Kind == "user" {
-			name = row.AccountID.String()
+			name = row.Entry.AccountID.String()
 		}
 		items = append(items, account.TimelineItem{
-			At: row.PostedAt.at, Kind: "entry", Summary: amount.String() + " on " + name,
-			Detail: map[string]string{"account": name, "amount": amount.Decimal(), "currency": row.Currency, "line": strconv.Itoa(row.Line)},
+			At: row.Entry.PostedAt.at, Kind: "entry", Summary: amount.String() + " on " + name,
+			Detail: map[string]string{"account": name, "amount": amount.Decimal(), "currency": row.Entry.Currency, "line": strconv.Itoa(row.Entry.Line)},
 		})
 	}
 	return items, nil

@@ -11,6 +11,7 @@ import (
 	"florin/domain/errs"
 	"florin/domain/fx"
 	"florin/domain/money"
+	"florin/pkg/crashpoint"
 )
 
 // initiation is what a deposit and a withdrawal bring to their common way.
@@ -32,6 +33,7 @@ func (s *Service) initiate(ctx context.Context, in initiation) (Outcome, error) 
 		return Outcome{}, err
 	}
 	in.call.Provider = provider.Name()
+	crashpoint.Hit(crashpoint.RequestParsed)
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Outcome{}, err
@@ -47,6 +49,7 @@ func (s *Service) initiate(ctx context.Context, in initiation) (Outcome, error) 
 	if out.Transaction == nil {
 		return s.currentState(ctx, in.call, key)
 	}
+	crashpoint.Hit(crashpoint.RequestCommitted)
 	s.meter.Moved(in.kind, "", account.PaymentStatusInitiated)
 	s.callProvider(ctx, &out, provider, key, in.call.Wait > 0)
 	s.wait(ctx, &out, in.call)
@@ -168,11 +171,13 @@ func (s *Service) submit(ctx context.Context, provider account.PaymentProvider, 
 	var got account.Initiation
 	var err error
 	operation := "initiate_" + string(t.Type)
+	crashpoint.Hit(crashpoint.BeforeProviderCall)
 	if t.Type == account.TypeWithdraw {
 		got, err = provider.InitiateWithdraw(callCtx, withdrawInstruction(t))
 	} else {
 		got, err = provider.InitiateDeposit(callCtx, depositInstruction(t))
 	}
+	crashpoint.Hit(crashpoint.ProviderCallAnswered)
 	ended := s.now()
 	call := s.recordOf(ctx, t, operation, outcomeOf(got.Report.Kind, err), started, ended)
 	s.meter.Called(provider.Name(), operation, call.Outcome, ended.Sub(started))
@@ -200,6 +205,7 @@ func (s *Service) accepted(ctx context.Context, provider account.PaymentProvider
 		if !ok {
 			return errs.Missing("Transaction")
 		}
+		crashpoint.Hit(crashpoint.ProviderStepOpen)
 		after = row
 		u.AddProviderCall(call)
 		if row.PaymentID == "" {
@@ -228,6 +234,7 @@ func (s *Service) accepted(ctx context.Context, provider account.PaymentProvider
 	if err != nil {
 		return nil, err
 	}
+	crashpoint.Hit(crashpoint.ProviderStepCommitted)
 	if moved {
 		s.meter.Moved(t.Type, account.PaymentStatusInitiated, account.PaymentStatusPending)
 	}
@@ -270,6 +277,7 @@ func (s *Service) unanswered(ctx context.Context, t *account.Transaction, cause 
 	if err := s.recordCall(noteCtx, call, again); err != nil {
 		return nil, errors.Join(cause, err)
 	}
+	crashpoint.Hit(crashpoint.ProviderRetryArmed)
 	return nil, cause
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"florin/domain/account"
 	"florin/domain/errs"
+	"florin/pkg/crashpoint"
 )
 
 // PaymentEventHandler applies what providers tell us. It implements eventbus.ReceivedHandler.
@@ -26,8 +27,10 @@ var errAskProvider = errors.New("the provider must be asked first")
 // HandlePaymentReceived returns nil once the event has had its effect or is stored to be worked off: the provider may be
 // told so. errs.Unavailable where it could not even be stored: the provider must send it again.
 func (h PaymentEventHandler) HandlePaymentReceived(ctx context.Context, event account.PaymentReceivedEvent) error {
+	crashpoint.Hit(crashpoint.WebhookVerified)
 	_, err := h.apply(ctx, event, false)
 	if err == nil {
+		crashpoint.Hit(crashpoint.WebhookCommitted)
 		return nil
 	}
 	return h.storeAlone(ctx, event, err)
@@ -53,6 +56,7 @@ func (s *Service) storeAlone(ctx context.Context, event account.PaymentReceivedE
 	if err != nil {
 		return errs.Wrap(errors.Join(cause, err), errs.Unavailable, "not_stored", "The event could not be stored; please send it again.")
 	}
+	crashpoint.Hit(crashpoint.WebhookStoredAlone)
 	s.meter.Received(event.Provider, account.InboxReceived)
 	s.log.WarnContext(ctx, "provider event stored without its effect", "provider", event.Provider, "event_id", event.EventID, "reason", reasonOf(cause), "error", cause)
 	return nil

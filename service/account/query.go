@@ -75,7 +75,7 @@ func (s *Service) WaitTerminal(ctx context.Context, userID, transactionID uuid.U
 	}
 	waitCtx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	err = s.waiter.Wait(waitCtx, transactionID, func(ctx context.Context) (bool, error) {
+	_, err = s.waiter.Wait(waitCtx, transactionID, func(ctx context.Context) (bool, error) {
 		status, err := s.books.TransactionStatus(ctx, transactionID)
 		return status.Terminal(), err
 	})

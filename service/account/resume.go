@@ -10,6 +10,7 @@ import (
 
 	"florin/domain/account"
 	"florin/domain/errs"
+	"florin/pkg/crashpoint"
 )
 
 // Resume goes on with an open payment that is due: the call is repeated under its key, or the provider is asked; past the
@@ -39,6 +40,7 @@ func (s *Service) ask(ctx context.Context, provider account.PaymentProvider, t *
 	event := report.Received(provider.Name(), account.CauseReport)
 	event.TransactionID = t.ID
 	_, err = s.applyOwn(ctx, event)
+	crashpoint.Hit(crashpoint.ReconcilerCommitted)
 	return err
 }
 
@@ -69,6 +71,7 @@ func (s *Service) report(ctx context.Context, t *account.Transaction, operation 
 	defer cancel()
 	started := s.now()
 	report, err := call(callCtx, account.PaymentRef{PaymentID: t.PaymentID, TransactionID: t.ID})
+	crashpoint.Hit(crashpoint.ReconcilerAnswered)
 	ended := s.now()
 	note := s.recordOf(ctx, t, operation, outcomeOf(report.Kind, err), started, ended)
 	s.meter.Called(t.Provider, operation, note.Outcome, ended.Sub(started))
@@ -86,6 +89,7 @@ func (s *Service) report(ctx context.Context, t *account.Transaction, operation 
 // Retry works a stored event off. Where that fails too often it becomes a dead letter, with an alert. The inbox worker
 // calls it with a row that it has claimed.
 func (s *Service) Retry(ctx context.Context, row *account.InboxRecord) error {
+	crashpoint.Hit(crashpoint.WebhookClaimed)
 	confirmed := false
 	event := row.Event
 	if row.Reason == "ask_provider" {
@@ -102,6 +106,7 @@ func (s *Service) Retry(ctx context.Context, row *account.InboxRecord) error {
 	if err != nil {
 		return s.giveUp(ctx, row, err)
 	}
+	crashpoint.Hit(crashpoint.WebhookClaimedEffect)
 	return nil
 }
 

@@ -85,10 +85,10 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Waiter holds a caller until done says yes or ctx ends. It returns early, without an error, when the program
+// Waiter holds a caller until done says yes or ctx ends, and says which. It returns early, without an error, when the program
 // shuts down.
 type Waiter interface {
-	Wait(ctx context.Context, transactionID uuid.UUID, done func(ctx context.Context) (bool, error)) error
+	Wait(ctx context.Context, transactionID uuid.UUID, done func(ctx context.Context) (bool, error)) (bool, error)
 }
 
 // Meter counts what is seen from outside.

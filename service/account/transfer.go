@@ -10,6 +10,7 @@ import (
 	"florin/domain/errs"
 	"florin/domain/fx"
 	"florin/domain/money"
+	"florin/pkg/crashpoint"
 )
 
 // TransferRequest asks for money to be moved to another account here. Its currency is that of either account.
@@ -34,6 +35,7 @@ func (s *Service) Transfer(ctx context.Context, r TransferRequest) (Outcome, err
 	if r.DestinationID == r.AccountID {
 		return Outcome{}, errs.InField("destination_account_id", "same_account", "The destination is the source account itself.")
 	}
+	crashpoint.Hit(crashpoint.RequestParsed)
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Outcome{}, err
@@ -57,6 +59,7 @@ func (s *Service) Transfer(ctx context.Context, r TransferRequest) (Outcome, err
 	if err != nil {
 		return Outcome{}, err
 	}
+	crashpoint.Hit(crashpoint.RequestCommitted)
 	if out.Transaction == nil && out.Answer == nil {
 		return s.currentState(ctx, r.Call, key)
 	}

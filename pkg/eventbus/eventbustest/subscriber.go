@@ -65,7 +65,12 @@ func Subscribe(t *testing.T, h Harness, name string, handle eventbus.Handler) *S
 func start(t *testing.T, h Harness, name string, handle eventbus.Handler) *Subscriber {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Subscriber{t: t, cancel: cancel, ended: make(chan error, 1), live: make(chan struct{}), grew: make(chan struct{}), handle: handle}
-	go func() { s.ended <- h.Bus.SubscribePaymentEvents(ctx, name, s.receive) }()
+	entered := make(chan struct{})
+	go func() {
+		close(entered)
+		s.ended <- h.Bus.SubscribePaymentEvents(ctx, name, s.receive)
+	}()
+	<-entered
 	t.Cleanup(cancel)
 	return s
 }

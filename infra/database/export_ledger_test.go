@@ -1,0 +1,35 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// InTxFunc runs one transaction, as (*DB).inTx does.
+type InTxFunc = func(ctx context.Context, fn func(tx *gorm.DB) error) error
+
+// Intercept puts wrap between the ledger and its transactions.
+func (l *Ledger) Intercept(wrap func(next InTxFunc) InTxFunc) { l.inTx = wrap(l.inTx) }
+
+// Lost is a lost race.
+var Lost = errLost
+
+// VerifyIn checks the invariants on a running transaction, which may have tampered with the books.
+func VerifyIn(tx *gorm.DB, dialect Dialect, now time.Time) (map[string]Check, error) {
+	checks := map[string]Check{}
+	for _, inv := range allInvariants() {
+		violations, err := inv.find(view{tx: tx, dialect: dialect, now: now})
+		if err != nil {
+			return nil, err
+		}
+		checks[inv.id] = Check{ID: inv.id, Name: inv.name, Violations: violations}
+	}
+	return checks, nil
+}
+
+// LockingSQL is the statement that locks rows of a unit of work.
+func LockingSQL(tx *gorm.DB) string {
+	return tx.ToSQL(func(tx *gorm.DB) *gorm.DB { return tx.Clauses(locked).Where("id = ?", 1).Find(&[]accountRow{}) })
+}

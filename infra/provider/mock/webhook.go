@@ -1,0 +1,201 @@
+package mock
+
+import (
+	"crypto/hmac"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"florin/domain/account"
+)
+
+const (
+	webhookWindow = 300 // seconds that a webhook's time may differ from our clock, on either side
+	maxSignatures = 16  // that are looked at in one header
+)
+
+// webhookBody is the body of a webhook. Fields that it does not name are passed over.
+type webhookBody struct {
+	Type      string          `json:"type"`
+	Timestamp string          `json:"timestamp"`
+	Data      json.RawMessage `json:"data"`
+}
+
+type webhookData struct {
+	PaymentID     string       `json:"payment_id"`
+	TransactionID *string      `json:"transaction_id"`
+	Amount        int64        `json:"amount"`
+	Currency      string       `json:"currency"`
+	Failure       *failureBody `json:"failure"`
+}
+
+// SignsWebhook implements account.PaymentProvider.
+func (c *Client) SignsWebhook(header http.Header) bool {
+	return len(header.Values(standardwebhooks.HeaderWebhookSignature)) > 0
+}
+
+// ParseWebhook implements account.PaymentProvider. The event keeps no reference to raw.
+func (c *Client) ParseWebhook(raw []byte, header http.Header) (account.PaymentReceivedEvent, error) {
+	id, at, err := c.authenticate(raw, header)
+	if err != nil {
+		return account.PaymentReceivedEvent{}, fmt.Errorf("mock provider: %w: %w", account.ErrWebhookNotAuthentic, err)
+	}
+	event, err := parseEvent(raw, at)
+	if err != nil {
+		return account.PaymentReceivedEvent{}, fmt.Errorf("mock provider: %w: %w", account.ErrWebhookMalformed, err)
+	}
+	event.EventID = id
+	return event, nil
+}
+
+// authenticate checks time and signature and returns the id and the time of the attempt. The work is bounded by
+// the body and maxSignatures, whatever the headers hold.
+func (c *Client) authenticate(raw []byte, header http.Header) (string, time.Time, error) {
+	id, err := only(header, standardwebhooks.HeaderWebhookID)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	// A dot would let an id run over into the time that is signed behind it.
+	if !validID(id) {
+		return "", time.Time{}, errors.New("the id is not one")
+	}
+	stamp, err := only(header, standardwebhooks.HeaderWebhookTimestamp)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil || strconv.FormatInt(seconds, 10) != stamp {
+		return "", time.Time{}, errors.New("the timestamp is not a number of seconds")
+	}
+	now := c.now().Unix()
+	if seconds < now-webhookWindow {
+		return "", time.Time{}, errors.New("the timestamp is too old")
+	}
+	if seconds > now+webhookWindow {
+		return "", time.Time{}, errors.New("the timestamp is in the future")
+	}
+	signatures, err := only(header, standardwebhooks.HeaderWebhookSignature)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	at := time.Unix(seconds, 0).UTC()
+	if err := c.verify(id, at, raw, signatures); err != nil {
+		return "", time.Time{}, err
+	}
+	return strings.Clone(id), at, nil
+}
+
+func (c *Client) verify(id string, at time.Time, raw []byte, signatures string) error {
+	var wanted [][]byte
+	for _, signer := range *c.signers.Load() {
+		signature, err := signer.Sign(id, at, raw)
+		if err != nil {
+			return fmt.Errorf("sign: %w", err)
+		}
+		wanted = append(wanted, []byte(signature))
+	}
+	rest := signatures
+	for range maxSignatures {
+		var signature string
+		var more bool
+		signature, rest, more = strings.Cut(rest, " ")
+		for _, want := range wanted {
+			if hmac.Equal([]byte(signature), want) {
+				return nil
+			}
+		}
+		if !more {
+			break
+		}
+	}
+	return errors.New("no signature matches")
+}
+
+// only returns the one value of a header; several would leave open which of them was signed.
+func only(header http.Header, name string) (string, error) {
+	values := header.Values(name)
+	if len(values) != 1 || values[0] == "" {
+		return "", fmt.Errorf("%d values of the header %s", len(values), name)
+	}
+	return values[0], nil
+}
+
+// parseEvent reads an authentic body. A type that moves nothing here is ReceivedIgnored, with as much of its data
+// as can be read.
+func parseEvent(raw []byte, sentAt time.Time) (account.PaymentReceivedEvent, error) {
+	var body webhookBody
+	if err := json.Unmarshal(raw, &body); err != nil {
+		return account.PaymentReceivedEvent{}, fmt.Errorf("read body: %w", err)
+	}
+	if body.Type == "" || len(body.Type) > 128 || plainText(body.Type) != body.Type {
+		return account.PaymentReceivedEvent{}, errors.New("the type is not a name")
+	}
+	event := account.PaymentReceivedEvent{
+		Provider:   Name,
+		Kind:       account.ReceivedIgnored,
+		Type:       body.Type,
+		OccurredAt: occurredAt(body.Timestamp, sentAt),
+		Cause:      account.CauseWebhook,
+		Raw:        slices.Clone(raw),
+	}
+	switch kind := account.ReceivedKind(body.Type); kind {
+	case account.ReceivedPending, account.ReceivedCompleted, account.ReceivedFailed:
+		event.Kind = kind
+	}
+	data, id, err := readData(body.Data)
+	if err != nil {
+		if event.Kind == account.ReceivedIgnored {
+			return event, nil
+		}
+		return account.PaymentReceivedEvent{}, err
+	}
+	event.PaymentID, event.TransactionID = data.PaymentID, id
+	event.Amount, event.Currency = data.Amount, data.Currency
+	if event.Kind == account.ReceivedFailed {
+		event.Failure = data.Failure.inOurWords()
+	}
+	return event, nil
+}
+
+// readData reads the part about the payment and refuses what cannot be one. A transaction id may be absent: the
+// bank may tell of a payment that is not from us.
+func readData(raw json.RawMessage) (webhookData, uuid.UUID, error) {
+	var data webhookData
+	if err := json.Unmarshal(raw, &data); err != nil {
+		return webhookData{}, uuid.Nil, fmt.Errorf("read data: %w", err)
+	}
+	if !validID(data.PaymentID) {
+		return webhookData{}, uuid.Nil, errors.New("payment_id is not an id")
+	}
+	if data.Amount <= 0 {
+		return webhookData{}, uuid.Nil, errors.New("amount is not positive")
+	}
+	if !validCurrency(data.Currency) {
+		return webhookData{}, uuid.Nil, errors.New("currency is not a code")
+	}
+	if data.TransactionID == nil || *data.TransactionID == "" {
+		return data, uuid.Nil, nil
+	}
+	id, err := parseUUID(*data.TransactionID)
+	if err != nil {
+		return webhookData{}, uuid.Nil, err
+	}
+	return data, id, nil
+}
+
+// occurredAt is the time that the body states, or the time of the attempt where it states none that can be read.
+func occurredAt(stated string, sentAt time.Time) time.Time {
+	at, err := time.Parse(time.RFC3339, stated)
+	if err != nil {
+		return sentAt
+	}
+	return at.UTC().Truncate(time.Microsecond)
+}

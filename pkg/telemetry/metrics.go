@@ -1,0 +1,191 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/attribute"
+	exporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"florin/domain/account"
+)
+
+// secondsBuckets reach from an answer out of memory to a provider that takes half a minute.
+var secondsBuckets = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}
+
+// observeTimeout bounds what a scrape asks the database.
+const observeTimeout = time.Second
+
+// Metrics counts what is seen from outside. It is safe for concurrent use. Every label has a bounded set of values: statuses,
+// types, routes as patterns, configured providers; never an id, and never what a client or a provider wrote.
+type Metrics struct {
+	provider *sdkmetric.MeterProvider
+	meter    metric.Meter
+	handler  http.Handler
+
+	transactions, moves, webhooks, providerEvents, providerCalls metric.Int64Counter
+	alerts, requests, errorsByCode, relayed                      metric.Int64Counter
+	webhookTook, providerTook, requestTook                       metric.Float64Histogram
+}
+
+// NewMetrics returns metrics with a registry of their own, so that two programs in one process do not meet.
+func NewMetrics() (*Metrics, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo())
+	if err != nil {
+		return nil, fmt.Errorf("open metrics exporter: %w", err)
+	}
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+	m := &Metrics{provider: provider, meter: provider.Meter("florin"),
+		handler: promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: 5 * time.Second})}
+	if err := m.open(); err != nil {
+		return nil, fmt.Errorf("open metrics: %w", err)
+	}
+	return m, nil
+}
+
+func (m *Metrics) open() error {
+	var failures []error
+	counter := func(name, description string) metric.Int64Counter {
+		made, err := m.meter.Int64Counter(name, metric.WithDescription(description))
+		failures = append(failures, err)
+		return made
+	}
+	seconds := func(name, description string) metric.Float64Histogram {
+		made, err := m.meter.Float64Histogram(name, metric.WithDescription(description), metric.WithUnit("s"),
+			metric.WithExplicitBucketBoundaries(secondsBuckets...))
+		failures = append(failures, err)
+		return made
+	}
+	m.transactions = counter("florin_transactions", "Transactions that reached a status.")
+	m.moves = counter("florin_transaction_moves", "Moves of the state machine; from is none for a new transaction.")
+	m.webhooks = counter("florin_webhooks", "Webhooks by what was answered.")
+	m.providerEvents = counter("florin_provider_events", "Events of providers by what became of them, however they were learned.")
+	m.providerCalls = counter("florin_provider_calls", "Calls to providers.")
+	m.alerts = counter("florin_alerts", "Things that a person must look at.")
+	m.requests = counter("florin_http_requests", "HTTP requests by route pattern.")
+	m.errorsByCode = counter("florin_errors", "Errors answered, by their stable code.")
+	m.relayed = counter("florin_relay_events", "Events that were given their position.")
+	m.webhookTook = seconds("florin_webhook_duration", "From a webhook's arrival to its answer.")
+	m.providerTook = seconds("florin_provider_call_duration", "Time that a provider took to answer.")
+	m.requestTook = seconds("florin_http_request_duration", "Time from a request to its answer, preferred waits included.")
+	return errors.Join(failures...)
+}
+
+// Handler serves the metrics in the text format of Prometheus.
+func (m *Metrics) Handler() http.Handler { return m.handler }
+
+// Close ends the metrics; nothing is counted afterwards.
+func (m *Metrics) Close(ctx context.Context) error {
+	if err := m.provider.Shutdown(ctx); err != nil {
+		return fmt.Errorf("close metrics: %w", err)
+	}
+	return nil
+}
+
+// Moved counts a status move of a committed transaction.
+func (m *Metrics) Moved(t account.Type, from, to account.PaymentStatus) {
+	kind := attribute.String("type", string(t))
+	if from == "" {
+		from = "none"
+	}
+	add(m.transactions, 1, kind, attribute.String("status", string(to)))
+	add(m.moves, 1, kind, attribute.String("from", string(from)), attribute.String("to", string(to)))
+}
+
+// Received counts an event of a provider by what became of it.
+func (m *Metrics) Received(provider string, verdict account.InboxStatus) {
+	add(m.providerEvents, 1, attribute.String("provider", provider), attribute.String("verdict", string(verdict)))
+}
+
+// Called counts a provider call. Of an outcome like "refused: declined" only the class is a label: the rest is the
+// provider's own word.
+func (m *Metrics) Called(provider, operation, outcome string, took time.Duration) {
+	class, _, _ := strings.Cut(outcome, ":")
+	labels := []attribute.KeyValue{attribute.String("provider", provider), attribute.String("operation", operation)}
+	record(m.providerTook, took, labels...)
+	add(m.providerCalls, 1, append(labels, attribute.String("outcome", class))...)
+}
+
+// Alert counts something that a person must look at.
+func (m *Metrics) Alert(kind string) { add(m.alerts, 1, attribute.String("kind", kind)) }
+
+// Webhook counts a webhook by what was answered.
+func (m *Metrics) Webhook(provider, verdict string) {
+	add(m.webhooks, 1, attribute.String("provider", provider), attribute.String("verdict", verdict))
+}
+
+// Request counts an HTTP request. Route is the pattern of the route that took it, "none" for none; a webhook's time is
+// kept apart too.
+func (m *Metrics) Request(method, route string, status int, took time.Duration) {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions:
+	default:
+		method = "other"
+	}
+	labels := []attribute.KeyValue{attribute.String("method", method), attribute.String("route", route)}
+	record(m.requestTook, took, labels...)
+	add(m.requests, 1, append(labels, attribute.Int("status", status))...)
+	if method == http.MethodPost && strings.HasPrefix(route, "/webhook/") {
+		record(m.webhookTook, took)
+	}
+}
+
+// Failed counts an error answered to a client by its stable code.
+func (m *Metrics) Failed(code string) { add(m.errorsByCode, 1, attribute.String("code", code)) }
+
+// Relayed counts events that were given their position.
+func (m *Metrics) Relayed(events int) { add(m.relayed, int64(events)) }
+
+// Backlog is what a scrape asks the store about the event log. Its functions are called at each scrape with a deadline
+// of a second; an error leaves the metric out of that scrape.
+type Backlog struct {
+	// OldestWaiting is the age of the oldest committed event without a position, 0 where none waits.
+	OldestWaiting func(ctx context.Context) (time.Duration, error)
+	// Lag is how many events each subscriber has still before it, by its name.
+	Lag func(ctx context.Context) (map[string]int64, error)
+}
+
+// Observe registers the backlog. Call it once.
+func (m *Metrics) Observe(b Backlog) error {
+	oldest, errOldest := m.meter.Float64ObservableGauge("florin_oldest_event_without_position", metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest committed event that the relay has not taken yet."))
+	lag, errLag := m.meter.Int64ObservableGauge("florin_subscriber_lag",
+		metric.WithDescription("Events of the log that a subscriber has still before it."))
+	_, errCallback := m.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		ctx, cancel := context.WithTimeout(ctx, observeTimeout)
+		defer cancel()
+		age, errAge := b.OldestWaiting(ctx)
+		if errAge == nil {
+			o.ObserveFloat64(oldest, age.Seconds())
+		}
+		lags, errLags := b.Lag(ctx)
+		for name, events := range lags {
+			o.ObserveInt64(lag, events, metric.WithAttributes(attribute.String("subscriber", name)))
+		}
+		return errors.Join(errAge, errLags)
+	}, oldest, lag)
+	if err := errors.Join(errOldest, errLag, errCallback); err != nil {
+		return fmt.Errorf("observe the log: %w", err)
+	}
+	return nil
+}
+
+// What is counted must be counted whatever became of the request, so no context goes along.
+func add(counter metric.Int64Counter, n int64, labels ...attribute.KeyValue) {
+	counter.Add(context.Background(), n, metric.WithAttributeSet(attribute.NewSet(labels...)))
+}
+
+func record(histogram metric.Float64Histogram, took time.Duration, labels ...attribute.KeyValue) {
+	histogram.Record(context.Background(), took.Seconds(), metric.WithAttributeSet(attribute.NewSet(labels...)))
+}

@@ -1,0 +1,223 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"florin/domain/errs"
+	"florin/domain/user"
+)
+
+func TestLoginByUsernameOrEmail(t *testing.T) {
+	b := newBench(t)
+	for _, identity := range []string{"ada", " ADA ", "Ada@Example.com"} {
+		tokens, err := b.Login(context.Background(), identity, goodPW, user.Origin{Address: "192.0.2.1", Request: "r1"})
+		require.NoError(t, err)
+		principal, err := b.Verify(context.Background(), tokens.Access)
+		require.NoError(t, err)
+		require.Equal(t, b.ada.ID(), principal.UserID)
+	}
+	last := b.store.acts[len(b.store.acts)-1]
+	require.Equal(t, "login.succeeded", last.Action)
+	require.Equal(t, "192.0.2.1", last.Address)
+}
+
+func TestS11_EndedTokensAreRefusedWithinFiveSeconds(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	tokens := b.login(t)
+	other := b.login(t)
+	verify := func(token string) error { _, err := b.Verify(ctx, token); return err }
+	require.NoError(t, verify(tokens.Access))
+	asked := b.store.standing
+	for range 100 {
+		require.NoError(t, verify(tokens.Access))
+	}
+	require.Equal(t, asked, b.store.standing, "a verified token is believed for a while")
+
+	principal, err := b.Verify(ctx, tokens.Access)
+	require.NoError(t, err)
+	require.NoError(t, b.Logout(ctx, principal, user.Origin{}))
+	b.requireRefused(t, tokens.Access, "logged out here: at once")
+	require.NoError(t, verify(other.Access), "the other session goes on")
+
+	b.store.change(b.ada.ID(), func(u *user.User) { u.SetPassword("$new", b.clock.now()) })
+	require.NoError(t, verify(other.Access), "another server changed the password: this one has it cached")
+	b.clock.pass(5 * time.Second)
+	b.requireRefused(t, other.Access, "5 s later it is refused")
+}
+
+func TestS11_LogoutRacingAVerification(t *testing.T) {
+	c := newCache()
+	now := time.Now()
+	p := user.Principal{ExpiresAt: now.Add(time.Hour)}
+	_, epoch, found := c.get([32]byte{1}, now)
+	require.False(t, found)
+	c.forget(p.UserID, p.SessionID)
+	c.put([32]byte{1}, p, epoch, now)
+	_, _, found = c.get([32]byte{1}, now)
+	require.False(t, found, "what was verified before the logout is not remembered after it")
+}
+
+func TestS12_RefreshRotates(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	first := b.login(t)
+	second, err := b.Refresh(ctx, first.Refresh, user.Origin{})
+	require.NoError(t, err)
+	require.NotEqual(t, first.Refresh, second.Refresh)
+	_, err = b.Verify(ctx, second.Access)
+	require.NoError(t, err)
+	require.NotContains(t, fmt.Sprint(b.store.tokens), strings.TrimPrefix(second.Refresh, refreshPrefix), "only the hash is stored")
+
+	_, err = b.Refresh(ctx, first.Refresh, user.Origin{})
+	require.Equal(t, "invalid_refresh_token", errs.CodeOf(err))
+	b.requireRefused(t, second.Access, "reuse ended the family")
+	_, err = b.Refresh(ctx, second.Refresh, user.Origin{})
+	require.Equal(t, "invalid_refresh_token", errs.CodeOf(err))
+	_, err = b.Refresh(ctx, second.Access, user.Origin{})
+	require.Equal(t, "invalid_refresh_token", errs.CodeOf(err), "an access token is no refresh token")
+}
+
+func TestLogoutByRefreshToken(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	tokens := b.login(t)
+	require.NoError(t, b.LogoutByRefresh(ctx, "frt_unknown", user.Origin{}))
+	require.NoError(t, b.LogoutByRefresh(ctx, tokens.Refresh, user.Origin{}))
+	b.requireRefused(t, tokens.Access, "its session ended")
+}
+
+func TestVerifyPassesOutagesOn(t *testing.T) {
+	b := newBench(t)
+	token := b.login(t).Access
+	b.store.down = errs.New(errs.Unavailable, "database_unavailable", "away")
+	_, err := b.Verify(context.Background(), token)
+	require.Equal(t, errs.Unavailable, errs.KindOf(err), "an outage is not a bad token")
+}
+
+func TestS14_UnknownUserIsLikeAWrongPassword(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	var medians [2]time.Duration
+	var texts [2]string
+	for i, identity := range []string{"ada", "nobody"} {
+		var took []time.Duration
+		for n := range 9 {
+			began := time.Now()
+			_, err := b.Login(ctx, identity, "wrong-password", user.Origin{Address: fmt.Sprintf("198.51.100.%d", n)})
+			took = append(took, time.Since(began))
+			var known *errs.Error
+			require.True(t, errors.As(err, &known))
+			require.Equal(t, "invalid_credentials", known.Code)
+			texts[i] = known.Message
+		}
+		slices.Sort(took)
+		medians[i] = took[len(took)/2]
+	}
+	require.Equal(t, texts[0], texts[1])
+	// Without the dummy hash an unknown user is answered a thousand times faster; a busy machine is never so unfair.
+	require.Less(t, medians[0], 4*medians[1])
+	require.Less(t, medians[1], 4*medians[0])
+	for _, act := range b.store.acts {
+		require.NotContains(t, act.Subject, "nobody", "what a stranger typed is not kept")
+	}
+}
+
+func TestS16_FailuresAreSlowedDown(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	owner := user.Origin{Address: "192.0.2.7"}
+	b.login(t) // the owner's device is known from now on
+	attacker := func(n int) user.Origin { return user.Origin{Address: fmt.Sprintf("203.0.113.%d", n)} }
+	for n := range freeFailures {
+		_, err := b.Login(ctx, "ada", "wrong-password", attacker(n))
+		require.Equal(t, errs.Unauthenticated, errs.KindOf(err))
+	}
+	var known *errs.Error
+	_, err := b.Login(ctx, "ada", "wrong-password", attacker(50))
+	require.True(t, errors.As(err, &known))
+	require.Equal(t, errs.Limited, known.Kind)
+	require.Equal(t, time.Second, known.RetryAfter)
+
+	b.clock.pass(time.Second)
+	_, err = b.Login(ctx, "ada", "wrong-password", attacker(51))
+	require.Equal(t, errs.Unauthenticated, errs.KindOf(err), "the delay is over")
+	_, err = b.Login(ctx, "ada@example.com", goodPW, attacker(52))
+	require.True(t, errors.As(err, &known))
+	require.Equal(t, 2*time.Second, known.RetryAfter, "it grows, and the email is the same account")
+
+	_, err = b.Login(ctx, "ada", goodPW, owner)
+	require.NoError(t, err, "the owner's device is not kept out")
+}
+
+func TestS16_OneAddressManyAccounts(t *testing.T) {
+	guesses, now := newThrottle(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for n := range freeFailures {
+		account := fmt.Sprint("user", n)
+		require.NoError(t, guesses.begin(account, "2001:db8::1", now))
+		guesses.end(account, "2001:db8::1", wrong, now)
+	}
+	require.Equal(t, errs.Limited, errs.KindOf(guesses.begin("fresh", "2001:db8::ffff", now)), "the same /64")
+	require.NoError(t, guesses.begin("fresh", "2001:db8:1::1", now))
+	require.NoError(t, guesses.begin("fresh", "2001:db8::1", now.Add(2*time.Second)))
+}
+
+func TestS16_DelayIsBoundedAndForgotten(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	entry := &tries{}
+	for range 1000 {
+		entry.fail(now)
+	}
+	require.Equal(t, maxAccountDelay, entry.wait(now, maxAccountDelay))
+	require.Zero(t, entry.wait(now.Add(forgetAfter+1), maxAccountDelay))
+	guesses := newThrottle()
+	for n := range 3 * maxTracked {
+		account := fmt.Sprint(n)
+		require.NoError(t, guesses.begin(account, account, now))
+		guesses.end(account, account, wrong, now)
+	}
+	require.LessOrEqual(t, len(guesses.accounts), maxTracked)
+	require.LessOrEqual(t, len(guesses.addresses), maxTracked)
+}
+
+func TestS17_PasswordsAreHashedWithArgon2id(t *testing.T) {
+	passwords := NewPasswords(1, time.Second)
+	ctx := context.Background()
+	hash, err := passwords.Hash(ctx, goodPW)
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$"), hash)
+	again, err := passwords.Hash(ctx, goodPW)
+	require.NoError(t, err)
+	require.NotEqual(t, hash, again, "each has its salt")
+	long := strings.Repeat("é", user.MaxPassword)
+	longHash, err := passwords.Hash(ctx, long)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		hash, password string
+		right          bool
+	}{{hash, goodPW, true}, {hash, goodPW + " ", false}, {hash, "", false}, {longHash, long, true}, {longHash, long + "x", false},
+		{longHash, strings.TrimSuffix(long, "é"), false}, {"", goodPW, false}, {"!", "", false}, {passwords.dummy, "", false}} {
+		right, err := passwords.Verify(ctx, c.hash, c.password)
+		require.NoError(t, err)
+		require.Equal(t, c.right, right)
+	}
+}
+
+func TestS17_HashesWaitABoundedTime(t *testing.T) {
+	passwords := NewPasswords(2, time.Millisecond)
+	for range 2 {
+		release, err := passwords.acquire(context.Background())
+		require.NoError(t, err)
+		defer release()
+	}
+	_, err := passwords.Hash(context.Background(), goodPW)
+	require.Equal(t, errs.Unavailable, errs.KindOf(err))
+}

@@ -1,0 +1,339 @@
+package relay_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+
+	"florin/domain/account"
+	"florin/infra/database"
+	"florin/infra/database/databasetest"
+	"florin/pkg/eventbus"
+	"florin/pkg/eventbus/eventbustest"
+	"florin/service/relay"
+)
+
+// unit is a unit of work of which only the events matter.
+type unit struct {
+	account.UnitOfWork
+	events []account.PaymentEvent
+}
+
+func (u *unit) AddEvent(e account.PaymentEvent) { u.events = append(u.events, e) }
+
+func TestDatabaseBus(t *testing.T) {
+	for _, dialect := range []database.Dialect{database.SQLite, database.Postgres} {
+		t.Run(string(dialect), func(t *testing.T) {
+			t.Parallel()
+			eventbustest.Run(t, func(t *testing.T) eventbustest.Harness { return openBus(t, dialect) })
+		})
+	}
+}
+
+// openBus runs the bus as the program does: a relay woken by commits, and subscribers woken by the relay.
+func openBus(t *testing.T, dialect database.Dialect) eventbustest.Harness {
+	db := databasetest.Open(t, dialect, database.Options{})
+	c := newClock()
+	b := &bench{t: t, db: db, clock: c, log: database.NewLog(db, c.Now), leases: database.NewLeases(db, c.Now)}
+	settings := b.settings("server")
+	settings.Interval = 20 * time.Millisecond // who stands by learns of a free lease by looking
+	subscriptions := relay.NewSubscriptions(b.log, b.leases, settings)
+	r := relay.New(b.log, b.leases, settings, subscriptions.Wake)
+	bus := database.NewBus(subscriptions.Subscribe)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		assert.NoError(t, <-ended)
+	})
+	return eventbustest.Harness{
+		Bus:          bus,
+		Capabilities: eventbustest.Capabilities{Ordered: true, Redelivers: true, Groups: true, Durable: true, Recorded: true},
+		Publish: func(ctx context.Context, events ...account.PaymentEvent) error {
+			u := &unit{}
+			for _, e := range events {
+				if err := bus.PublishPaymentEvent(account.WithUnit(ctx, u), e); err != nil {
+					return err
+				}
+			}
+			if err := databasetest.CommitEvents(ctx, db, u.events...); err != nil {
+				return err
+			}
+			r.Wake()
+			return nil
+		},
+		Recorded: func() []account.PaymentEvent {
+			for head := int64(0); head < 3; {
+				var err error
+				head, err = b.log.Head(t.Context())
+				require.NoError(t, err)
+			}
+			return b.loggedEvents()
+		},
+	}
+}
+
+// crashingLog loses the first move of a cursor, as a kill between the handler and the cursor does.
+type crashingLog struct {
+	relay.Log
+	crashed bool
+}
+
+func (l *crashingLog) MoveCursor(ctx context.Context, move eventbus.CursorMove) error {
+	if !l.crashed {
+		l.crashed = true
+		return errors.New("killed")
+	}
+	return l.Log.MoveCursor(ctx, move)
+}
+
+func TestF108_HandledEventComesAgainWhenTheCursorWasNotMoved(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		events := eventbustest.Events(3)
+		got := &collector{}
+		subscriptions := relay.NewSubscriptions(b.log, b.leases, b.settings("first"))
+		require.NoError(t, subscriptions.Prepare(t.Context(), "sink"))
+		b.commit(events...)
+		b.moveAll(b.relay("first"))
+
+		first := relay.NewDurable(&crashingLog{Log: b.log}, b.leases, b.settings("first"), "sink", got.handle)
+		_, err := first.RunOnce(t.Context())
+		require.ErrorContains(t, err, "killed")
+		require.Equal(t, events, got.events())
+
+		b.clock.Advance(time.Minute) // the dead server's lease runs out
+		second := relay.NewDurable(b.log, b.leases, b.settings("second"), "sink", got.handle)
+		handled, err := second.RunOnce(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 3, handled)
+		assert.Equal(t, slices.Concat(events, events), got.events(), "a repeat has the same id and seq")
+		handled, err = second.RunOnce(t.Context())
+		require.NoError(t, err)
+		assert.Zero(t, handled)
+	})
+}
+
+// TestF108_LostAnswerOfTheCursorIsLookedUp: the same process goes on after a failed move, from what is stored.
+func TestF108_LostAnswerOfTheCursorIsLookedUp(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		got := &collector{}
+		s := relay.NewDurable(&crashingLog{Log: b.log}, b.leases, b.settings("one"), "sink", got.handle)
+		_, err := s.RunOnce(t.Context())
+		require.NoError(t, err)
+		events := eventbustest.Events(2)
+		b.commit(events...)
+		b.moveAll(b.relay("one"))
+		_, err = s.RunOnce(t.Context())
+		require.Error(t, err)
+		handled, err := s.RunOnce(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 2, handled)
+		assert.Equal(t, slices.Concat(events, events), got.events())
+	})
+}
+
+func TestDurableSubscriberRunsOnOneServerAndIsTakenOver(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		left, right := &collector{}, &collector{}
+		one := relay.NewDurable(b.log, b.leases, b.settings("one"), "sink", left.handle)
+		two := relay.NewDurable(b.log, b.leases, b.settings("two"), "sink", right.handle)
+		step := func(s *relay.Subscriber) int {
+			n, err := s.RunOnce(t.Context())
+			require.NoError(t, err)
+			return n
+		}
+		step(one)
+		r := b.relay("one")
+		first, second := eventbustest.Events(2), eventbustest.Events(3)
+		b.commit(first...)
+		b.moveAll(r)
+		assert.Zero(t, step(two), "the other server holds the lease")
+		assert.Equal(t, 2, step(one))
+
+		b.clock.Advance(time.Minute)
+		b.commit(second...)
+		b.moveAll(r)
+		assert.Equal(t, 3, step(two), "whoever finds the lease run out goes on from the stored cursor")
+		assert.Zero(t, step(one))
+		assert.Equal(t, first, left.events())
+		assert.Equal(t, second, right.events())
+	})
+}
+
+// TestF113_SubscriberThatOversleptMovesNoCursor pauses a server in its handler until another has taken over, which has or has
+// not got anywhere with the same events.
+func TestF113_SubscriberThatOversleptMovesNoCursor(t *testing.T) {
+	for name, failure := range map[string]error{"successor done": nil, "successor failing": errors.New("not now")} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, b *bench) { subscriberOversleeps(t, b, failure) })
+		})
+	}
+}
+
+func subscriberOversleeps(t *testing.T, b *bench, failure error) {
+	successor := &collector{fail: failure}
+	two := relay.NewDurable(b.log, b.leases, b.settings("two"), "sink", successor.handle)
+	events := eventbustest.Events(3)
+	calls := 0
+	one := relay.NewDurable(b.log, b.leases, b.settings("one"), "sink", func(ctx context.Context, e eventbus.PositionedEvent) error {
+		if calls++; calls == 3 {
+			b.clock.Advance(time.Minute)
+			_, err := two.RunOnce(ctx)
+			require.ErrorIs(t, err, failure)
+		}
+		return nil
+	})
+	_, err := one.RunOnce(t.Context())
+	require.NoError(t, err)
+	b.commit(events...)
+	b.moveAll(b.relay("one"))
+	handled, err := one.RunOnce(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, handled, "its cursor must not count")
+	assert.Equal(t, 3, calls)
+
+	successor.fail = nil
+	_, err = two.RunOnce(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, events, successor.events(), "the successor gets all of them, once")
+	cursor, err := b.log.OpenCursor(t.Context(), "sink", 0)
+	require.NoError(t, err)
+	assert.Equal(t, int64(3), cursor)
+}
+
+// TestI25_CursorIsBehindTheHeadAndStateIsTheFold fails some events on the way and compares the consumer's state with the
+// fold of all events.
+func TestI25_CursorIsBehindTheHeadAndStateIsTheFold(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		state, expected := map[string]int{}, map[string]int{}
+		calls := 0
+		s := b.settings("one")
+		s.Batch = 4
+		subscriber := relay.NewDurable(b.log, b.leases, s, "fold", func(_ context.Context, e eventbus.PositionedEvent) error {
+			state[e.Event.TransactionID] = max(state[e.Event.TransactionID], e.Event.Seq)
+			if calls++; calls%3 == 0 {
+				return errors.New("handled, but not acknowledged")
+			}
+			return nil
+		})
+		_, err := subscriber.RunOnce(t.Context())
+		require.NoError(t, err)
+		for range 5 {
+			events := eventbustest.Events(3)
+			b.commit(events...)
+			expected[events[0].TransactionID] = 3
+		}
+		b.moveAll(b.relay("one"))
+		for handled := 0; handled < 15; {
+			n, _ := subscriber.RunOnce(t.Context())
+			handled += n
+			lags, err := b.log.Lags(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, []eventbus.Lag{{Name: "fold", Events: int64(15 - handled)}}, lags)
+		}
+		assert.Equal(t, expected, state)
+	})
+}
+
+func TestEphemeralSubscriberBeginsAtTheHeadAndKeepsNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		r := b.relay("one")
+		b.commit(eventbustest.Events(2)...)
+		b.moveAll(r)
+		got := &collector{}
+		s := relay.NewEphemeral(b.log, b.settings("one"), "waiters", got.handle)
+		_, err := s.RunOnce(t.Context())
+		require.NoError(t, err)
+		events := eventbustest.Events(3)
+		b.commit(events...)
+		b.moveAll(r)
+		n, err := s.RunOnce(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 3, n)
+		assert.Equal(t, events, got.events())
+		assert.Equal(t, []int64{3, 4, 5}, []int64{got.got[0].Position, got.got[1].Position, got.got[2].Position})
+		lags, err := b.log.Lags(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, lags)
+	})
+}
+
+func TestFailedEventStaysFirstAndTheCursorBeforeIt(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		got := &collector{}
+		s := relay.NewDurable(b.log, b.leases, b.settings("one"), "sink", func(ctx context.Context, e eventbus.PositionedEvent) error {
+			if e.Position == 2 && got.fail == nil && len(got.got) == 1 {
+				got.fail = errors.New("once")
+				defer func() { got.fail = nil }()
+			}
+			return got.handle(ctx, e)
+		})
+		_, err := s.RunOnce(t.Context())
+		require.NoError(t, err)
+		events := eventbustest.Events(3)
+		b.commit(events...)
+		b.moveAll(b.relay("one"))
+		n, err := s.RunOnce(t.Context())
+		require.ErrorContains(t, err, "position 2")
+		assert.Equal(t, 1, n)
+		cursor, err := b.log.OpenCursor(t.Context(), "sink", 0)
+		require.NoError(t, err)
+		assert.Equal(t, int64(1), cursor)
+	})
+}
+
+func TestSubscriptionsEndWithTheirLoops(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		subscriptions := relay.NewSubscriptions(b.log, b.leases, b.settings("one"))
+		r := relay.New(b.log, b.leases, b.settings("one"), subscriptions.Wake)
+		require.NoError(t, subscriptions.Prepare(t.Context(), "durable"))
+		events := eventbustest.Events(3)
+		b.commit(events...)
+		seen := make(chan int64, 10)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 2)
+		go func() {
+			ended <- subscriptions.Subscribe(ctx, "durable", func(context.Context, account.PaymentEvent) error {
+				seen <- 1
+				return nil
+			})
+		}()
+		go func() { ended <- r.Run(ctx) }()
+		for range events {
+			receive(t, seen)
+		}
+		cancel()
+		require.NoError(t, receive(t, ended))
+		require.NoError(t, receive(t, ended))
+	})
+}
+
+// TestF117_NothingOfARolledBackTransactionLeaves and TestPublishNeedsAUnit: an event leaves if and only if its
+// transaction commits.
+func TestF117_NothingOfARolledBackTransactionLeaves(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		err := b.db.Writer().Transaction(func(tx *gorm.DB) error {
+			require.NoError(t, databasetest.InsertEvents(tx, eventbustest.Events(2)...))
+			return errors.New("refused")
+		})
+		require.Error(t, err)
+		assert.Zero(t, b.moveAll(b.relay("one")))
+		assert.Empty(t, b.logged())
+	})
+}
+
+func TestPublishNeedsAUnit(t *testing.T) {
+	bus := database.NewBus(nil)
+	event := eventbustest.Events(1)[0]
+	require.ErrorIs(t, bus.PublishPaymentEvent(t.Context(), event), database.ErrNoUnitOfWork)
+	u := &unit{}
+	require.NoError(t, bus.PublishPaymentEvent(account.WithUnit(t.Context(), u), event))
+	assert.Equal(t, []account.PaymentEvent{event}, u.events)
+}

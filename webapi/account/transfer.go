@@ -1,0 +1,30 @@
+package account
+
+import (
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	accountsvc "florin/service/account"
+)
+
+// TransferRequest asks for money to be moved to another account here.
+type TransferRequest struct {
+	MoneyRequest
+	DestinationAccountID uuid.UUID `json:"destination_account_id" format:"uuid"`
+}
+
+// Transfer moves money between two accounts; it is completed when it answers.
+func (h *Handlers) Transfer(c *fiber.Ctx) error {
+	var body TransferRequest
+	call, err := readCall(c, &body, &body.MoneyRequest)
+	if err != nil {
+		return err
+	}
+	outcome, err := h.accounts.Transfer(c.UserContext(), accountsvc.TransferRequest{
+		Call: call, DestinationID: body.DestinationAccountID,
+	})
+	if err != nil {
+		return err
+	}
+	return sendOutcome(c, call, outcome)
+}

@@ -1,0 +1,124 @@
+package decode
+
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"florin/domain/errs"
+)
+
+// Bounds of a page.
+const (
+	DefaultLimit = 25
+	MaxLimit     = 100
+	maxValue     = 512
+)
+
+// Query is the parameters of a request, each sent at most once.
+type Query map[string]string
+
+// ReadQuery returns the query parameters. One that is not among the allowed, or sent twice, is refused.
+func ReadQuery(c *fiber.Ctx, allowed ...string) (Query, error) {
+	query := Query{}
+	var fault error
+	c.Context().QueryArgs().VisitAll(func(key, value []byte) {
+		name, text := string(key), string(value)
+		_, repeated := query[name]
+		switch {
+		case fault != nil:
+		case !contains(allowed, name):
+			fault = inQuery(name, "unknown_parameter", "is not a parameter of this route")
+		case repeated:
+			fault = inQuery(name, "repeated_parameter", "is sent more than once")
+		case len(text) > maxValue || !utf8.ValidString(text):
+			fault = inQuery(name, "invalid_parameter", "is not valid")
+		default:
+			query[name] = text
+		}
+	})
+	return query, fault
+}
+
+// NoQuery refuses every query parameter.
+func NoQuery(c *fiber.Ctx) error {
+	_, err := ReadQuery(c)
+	return err
+}
+
+// Limit returns the page size: 1 to 100, 25 when it is not given.
+func (q Query) Limit() (int, error) {
+	text, given := q["limit"]
+	if !given {
+		return DefaultLimit, nil
+	}
+	limit, err := strconv.Atoi(text)
+	if err != nil || limit < 1 || limit > MaxLimit || strconv.Itoa(limit) != text {
+		return 0, inQuery("limit", "invalid_limit", "is a whole number from 1 to 100")
+	}
+	return limit, nil
+}
+
+// Bool returns a parameter that is "true" or "false"; false when it is not given.
+func (q Query) Bool(name string) (bool, error) {
+	switch text, given := q[name]; {
+	case !given, text == "false":
+		return false, nil
+	case text == "true":
+		return true, nil
+	}
+	return false, inQuery(name, "invalid_parameter", `is "true" or "false"`)
+}
+
+// Time returns an RFC 3339 parameter in UTC; nil when it is not given.
+func (q Query) Time(name string) (*time.Time, error) {
+	text, given := q[name]
+	if !given {
+		return nil, nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return nil, inQuery(name, "invalid_time", "is a time like 2026-01-31T12:00:00Z")
+	}
+	at = at.UTC().Truncate(time.Microsecond)
+	return &at, nil
+}
+
+// OneOf returns a parameter that is one of the choices; empty when it is not given.
+func (q Query) OneOf(name string, choices ...string) (string, error) {
+	text, given := q[name]
+	if !given || contains(choices, text) {
+		return text, nil
+	}
+	return "", inQuery(name, "invalid_parameter", "is not one of the values of this parameter")
+}
+
+// ID returns the UUID of a path parameter, which must be in the canonical form of 36 characters.
+func ID(c *fiber.Ctx, name string) (uuid.UUID, error) {
+	text := c.Params(name)
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return uuid.Nil, inQuery(name, "malformed_id", "is not a UUID")
+	}
+	return id, nil
+}
+
+func inQuery(name, code, message string) error {
+	if len(name) > maxName || !utf8.ValidString(name) {
+		name = "?"
+	}
+	return &errs.Error{Kind: errs.Malformed, Code: code, Message: "a parameter " + message,
+		Fields: []errs.Field{{Name: name, Code: code, Message: message}}}
+}
+
+func contains(list []string, text string) bool {
+	for _, item := range list {
+		if item == text {
+			return true
+		}
+	}
+	return false
+}

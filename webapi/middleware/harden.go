@@ -1,0 +1,139 @@
+// Package middleware holds what every request passes before a handler sees it, one concern a file.
+package middleware
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// Bounds of a request.
+const (
+	BodyLimit        = 64 << 10
+	WebhookBodyLimit = 256 << 10
+	maxHeaderBytes   = 16 << 10
+	maxURIBytes      = 8 << 10
+	readTimeout      = 10 * time.Second
+	writeTimeout     = 60 * time.Second
+	idleTimeout      = 60 * time.Second
+	// streamTimeout is the write timeout of event streams, which end with their credential anyway.
+	streamTimeout = 24 * time.Hour
+)
+
+// Settings returns the Fiber settings that the other parts of this package count on.
+func Settings(errorHandler fiber.ErrorHandler) fiber.Config {
+	return fiber.Config{
+		AppName: "florin",
+		// Without Immutable, values of a request change when its buffers are used for the next one.
+		Immutable:             true,
+		CaseSensitive:         true,
+		BodyLimit:             WebhookBodyLimit,
+		ReadBufferSize:        maxHeaderBytes,
+		ReadTimeout:           readTimeout,
+		WriteTimeout:          writeTimeout,
+		IdleTimeout:           idleTimeout,
+		DisableStartupMessage: true,
+		// A multipart body is refused, so it must not be taken apart before.
+		DisablePreParseMultipartForm: true,
+		ErrorHandler:                 errorHandler,
+	}
+}
+
+// Harden sets what Fiber has no middleware for: body limits by route before the body is read, security headers on
+// answers that no route makes, problems for methods nobody knows, and requests that proxies could read differently.
+// Call it once on a new app, before it serves.
+func Harden(app *fiber.App) {
+	server := app.Server()
+	routes, failed := server.Handler, server.ErrorHandler
+	server.HeaderReceived = limitsOf
+	server.Handler = func(ctx *fasthttp.RequestCtx) {
+		setSecurityHeaders(&ctx.Response.Header)
+		if refusal := refuseRaw(ctx); refusal != nil {
+			render(app, ctx, refusal)
+			return
+		}
+		routes(ctx)
+	}
+	server.ErrorHandler = func(ctx *fasthttp.RequestCtx, err error) {
+		setSecurityHeaders(&ctx.Response.Header)
+		linger(ctx.Conn())
+		failed(ctx, err)
+	}
+}
+
+// limitsOf gives webhooks their larger bodies and event streams their time.
+func limitsOf(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	config := fasthttp.RequestConfig{MaxRequestBodySize: BodyLimit}
+	path, _, _ := strings.Cut(string(header.RequestURI()), "?")
+	switch {
+	case strings.HasPrefix(path, "/webhook/"):
+		config.MaxRequestBodySize = WebhookBodyLimit
+	case path == "/events":
+		config.WriteTimeout = streamTimeout
+	}
+	return config
+}
+
+// refuseRaw returns why a request is refused before routing, nil when it is not.
+func refuseRaw(ctx *fasthttp.RequestCtx) error {
+	if ambiguous(ctx.Request.Header.RawHeaders()) {
+		ctx.SetConnectionClose()
+		return fiber.ErrBadRequest
+	}
+	if len(ctx.RequestURI()) > maxURIBytes {
+		return fiber.ErrRequestURITooLong
+	}
+	for _, method := range fiber.DefaultMethods {
+		if string(ctx.Method()) == method && method != fiber.MethodTrace && method != fiber.MethodConnect {
+			return nil
+		}
+	}
+	return fiber.ErrMethodNotAllowed
+}
+
+// ambiguous finds headers that a proxy in front may have read differently: a body with two lengths, line ends that are
+// not CRLF, blanks in a name, folded lines (RFC 9112, sections 2.2, 5 and 6.3).
+func ambiguous(raw []byte) bool {
+	framings, hosts := 0, 0
+	for line := range bytes.Lines(raw) {
+		if bytes.HasSuffix(line, []byte("\n")) && !bytes.HasSuffix(line, []byte("\r\n")) {
+			return true
+		}
+		name, _, named := bytes.Cut(line, []byte(":"))
+		switch {
+		case line[0] == ' ', line[0] == '\t', named && bytes.ContainsAny(name, " \t"):
+			return true
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")), bytes.EqualFold(name, []byte("Content-Length")):
+			framings++
+		case bytes.EqualFold(name, []byte("Host")):
+			hosts++
+		}
+	}
+	return framings > 1 || hosts > 1
+}
+
+// render answers with an error outside the routes, through the app's own error handler.
+func render(app *fiber.App, ctx *fasthttp.RequestCtx, err error) {
+	c := app.AcquireCtx(ctx)
+	defer app.ReleaseCtx(c)
+	if err == error(fiber.ErrMethodNotAllowed) {
+		c.Set(fiber.HeaderAllow, "GET, HEAD, POST, PUT, DELETE, OPTIONS")
+	}
+	if app.ErrorHandler(c, err) != nil {
+		ctx.SetStatusCode(fiber.StatusInternalServerError)
+	}
+}
+
+// setSecurityHeaders is for an API that no browser page is made of; the routes that do serve pages set their own
+// policy. HSTS is sent over plain HTTP too, where browsers ignore it: a proxy may have taken the TLS off.
+func setSecurityHeaders(header *fasthttp.ResponseHeader) {
+	header.Set(fiber.HeaderStrictTransportSecurity, "max-age=63072000; includeSubDomains")
+	header.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	header.Set(fiber.HeaderCacheControl, "no-store")
+	header.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'")
+	header.Set(fiber.HeaderReferrerPolicy, "no-referrer")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+}

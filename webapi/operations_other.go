@@ -1,0 +1,174 @@
+package webapi
+
+import (
+	"net/http"
+
+	webaccount "florin/webapi/account"
+	webauth "florin/webapi/auth"
+	"florin/webapi/health"
+	"florin/webapi/transaction"
+	webuser "florin/webapi/user"
+	"florin/webapi/wire"
+)
+
+// deleteUserBody is a body on DELETE, which a document states only on purpose.
+type deleteUserBody struct{ webuser.DeleteRequest }
+
+// ForceRequestBody implements openapi.RequestBodyEnforcer.
+func (deleteUserBody) ForceRequestBody() {}
+
+var createUser = Operation{
+	ID: "createUser", Tag: tagUsers, Summary: "Register",
+	Description: "Creates a user. Names and addresses are unique, letter case aside.",
+	Body:        webuser.CreateRequest{},
+	Example:     map[string]any{"username": "ada", "email": "ada@example.com", "password": "a-long-enough-secret"},
+	Answers:     []Answer{{Status: http.StatusCreated, Body: webuser.Response{}, Headers: locationHeader{}}},
+	Problems:    []int{http.StatusConflict, http.StatusUnprocessableEntity},
+}
+
+type locationHeader struct {
+	Location string `header:"Location" description:"Where it is."`
+}
+
+var getUser = Operation{
+	ID: "getUser", Tag: tagUsers, Summary: "Read a user",
+	Description: "For the user itself and for administrators.",
+	Params:      idParam{},
+	Answers:     []Answer{{Status: http.StatusOK, Body: webuser.Response{}}},
+}
+
+var updateUser = Operation{
+	ID: "updateUser", Tag: tagUsers, Summary: "Change a user",
+	Description: "What is left out stays as it is. A new password ends every session.",
+	Params:      idParam{}, Body: webuser.UpdateRequest{}, Example: map[string]any{"email": "ada@example.org"},
+	Answers:  []Answer{{Status: http.StatusOK, Body: webuser.Response{}}},
+	Problems: []int{http.StatusForbidden, http.StatusConflict, http.StatusUnprocessableEntity},
+}
+
+var deleteUser = Operation{
+	ID: "deleteUser", Tag: tagUsers, Summary: "Delete a user",
+	Description: "Refused while money is on the accounts. The user is anonymised; the books stay.",
+	Params:      idParam{}, Body: deleteUserBody{}, Example: map[string]any{"password": "a-long-enough-secret"},
+	Answers:  []Answer{{Status: http.StatusNoContent}},
+	Problems: []int{http.StatusConflict, http.StatusUnprocessableEntity},
+}
+
+var login = Operation{
+	ID: "login", Tag: tagUsers, Summary: "Log in",
+	Description: "With the username or the email. Failures are answered more and more slowly.",
+	Body:        webauth.LoginRequest{}, Example: map[string]any{"identity": "ada", "password": "a-long-enough-secret"},
+	Answers:  []Answer{{Status: http.StatusOK, Body: webauth.TokenResponse{}}},
+	Problems: []int{http.StatusUnauthorized, http.StatusUnprocessableEntity},
+}
+
+var refresh = Operation{
+	ID: "refresh", Tag: tagUsers, Summary: "Get new tokens",
+	Description: "A refresh token is good for once. Using an old one again ends the session.",
+	Body:        webauth.RefreshRequest{},
+	Answers:     []Answer{{Status: http.StatusOK, Body: webauth.TokenResponse{}}},
+	Problems:    []int{http.StatusUnauthorized, http.StatusUnprocessableEntity},
+}
+
+var logout = Operation{
+	ID: "logout", Tag: tagUsers, Summary: "Log out",
+	Description: "Ends the session of the access token, of the refresh token in the body, or of both.",
+	Body:        webauth.LogoutRequest{}, BodyOptional: true,
+	Answers:  []Answer{{Status: http.StatusNoContent}},
+	Problems: []int{http.StatusUnauthorized},
+}
+
+var getTransaction = Operation{
+	ID: "getTransaction", Tag: tagTransactions, Summary: "Read a transaction",
+	Description: "As the caller's side of it: of a transfer between two people, neither sees the other's user or metadata.",
+	Params:      idParam{},
+	Answers:     []Answer{{Status: http.StatusOK, Body: wire.Transaction{}}},
+}
+
+var getStatus = Operation{
+	ID: "getTransactionStatus", Tag: tagTransactions, Summary: "Follow a transaction",
+	Description: "With `Prefer: wait=N` the answer is held until the transaction is terminal or N seconds have passed, which is no error. " +
+		"With `If-None-Match` it is 304 while nothing has changed.",
+	Params: struct {
+		idParam
+		preferParam
+		IfNoneMatch string `header:"If-None-Match"`
+	}{},
+	Answers: []Answer{
+		{Status: http.StatusOK, Body: transaction.Status{}, Headers: statusHeaders{}},
+		{Status: http.StatusNotModified, Headers: statusHeaders{}},
+	},
+}
+
+var getTimeline = Operation{
+	ID: "getTransactionTimeline", Tag: tagTransactions, Summary: "See all that happened to a transaction",
+	Description: "The API call, provider calls, webhooks, state changes and entries in the order of their times, with trace ids.",
+	Params:      idParam{},
+	Answers:     []Answer{{Status: http.StatusOK, Body: transaction.Timeline{}}},
+}
+
+// webhookEvent is a body of the provider's own making: its bytes are authenticated, then read by its adapter.
+type webhookEvent map[string]any
+
+var webhookExample = map[string]any{"type": "payment.completed", "timestamp": "2026-01-01T00:00:00Z", "data": map[string]any{
+	"payment_id": "pay_1", "transaction_id": "0198c0de-0000-7000-8000-000000000001", "amount": 10000, "currency": "USD", "failure": nil}}
+
+var paymentWebhook = Operation{
+	ID: "paymentWebhook", Tag: tagWebhooks, Summary: "Take a webhook of any provider",
+	Description: "The provider is told apart by its signature header. 200 means that the event is stored; after 503 it is to be sent again.",
+	Body:        webhookEvent{}, Example: webhookExample,
+	Answers:  []Answer{{Status: http.StatusOK, Body: webaccount.WebhookReceived{}}},
+	Problems: []int{http.StatusUnsupportedMediaType},
+}
+
+var providerWebhook = Operation{
+	ID: "providerWebhook", Tag: tagWebhooks, Summary: "Take a webhook of one provider",
+	Description: "As POST /webhook/payment, for the provider in the path alone.",
+	Body:        webhookEvent{}, Example: webhookExample,
+	Params: struct {
+		Provider string `path:"provider" example:"stripe"`
+	}{},
+	Answers:  []Answer{{Status: http.StatusOK, Body: webaccount.WebhookReceived{}}},
+	Problems: []int{http.StatusUnsupportedMediaType},
+}
+
+var alive = Operation{
+	ID: "healthz", Tag: tagService, Summary: "Is the process alive",
+	Description: "200 while it runs, whatever it depends on.",
+	Answers:     []Answer{{Status: http.StatusOK, Body: health.Response{}}},
+}
+
+var ready = Operation{
+	ID: "readyz", Tag: tagService, Summary: "Can the server serve",
+	Description: "Names what is not ready. A note does not make the server unready.",
+	Answers: []Answer{
+		{Status: http.StatusOK, Body: health.Response{}},
+		{Status: http.StatusServiceUnavailable, Body: health.Response{}, Headers: retryHeaders{}, Description: "Not ready."},
+	},
+}
+
+var openapiDocument = Operation{
+	ID: "openapi", Tag: tagService, Summary: "This document",
+	Description: "OpenAPI 3.1, made from the types that the routes read and write.",
+	Answers:     []Answer{{Status: http.StatusOK, Body: map[string]any{}}},
+}
+
+var docsPage = Operation{
+	ID: "docs", Tag: tagService, Summary: "This document as a page",
+	Description: "Served whole from the program; it loads nothing from elsewhere.",
+	Answers:     []Answer{{Status: http.StatusOK, ContentType: "text/html"}},
+}
+
+var docsErrors = Operation{
+	ID: "docsErrors", Tag: tagService, Summary: "The catalogue of error codes",
+	Description: "What the `type` of a problem links to.",
+	Answers:     []Answer{{Status: http.StatusOK, ContentType: "text/html"}},
+}
+
+var docsAsset = Operation{
+	ID: "docsAsset", Tag: tagService, Summary: "A file of the page",
+	Description: "Scripts, styles and images of GET /docs.",
+	Params: struct {
+		Asset string `path:"asset" example:"swagger-ui.css"`
+	}{},
+	Answers: []Answer{{Status: http.StatusOK, ContentType: "*/*"}},
+}

@@ -1,0 +1,220 @@
+// Package webapi is the HTTP edge: the table of routes, the server that registers it, and the OpenAPI document
+// that is made of it.
+package webapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
+
+	"florin/domain/account"
+	webaccount "florin/webapi/account"
+	webauth "florin/webapi/auth"
+	"florin/webapi/decode"
+	"florin/webapi/health"
+	"florin/webapi/middleware"
+	"florin/webapi/problem"
+	"florin/webapi/transaction"
+	webuser "florin/webapi/user"
+)
+
+// Accounts is what the web API uses of the account service.
+type Accounts interface {
+	webaccount.Service
+	transaction.Service
+}
+
+// Deps is what the server is built from. Fields without a comment are required.
+type Deps struct {
+	Accounts Accounts
+	Users    *webuser.Handlers
+	Auth     *webauth.Handlers
+	Health   *health.Handlers
+	Verifier middleware.Verifier
+	// Received takes what providers report; Providers are those that may.
+	Received  webaccount.ReceivedPublisher
+	Providers map[string]account.PaymentProvider
+	Cursors   decode.Cursors
+	// Limiter is per caller, WebhookLimiter per address; see middleware.NewLimiter.
+	Limiter        *middleware.Limiter
+	WebhookLimiter *middleware.Limiter
+	// Proxies, Origins and RequireHTTPS have working zero values: none, none, no.
+	Proxies      middleware.Proxies
+	Origins      middleware.Origins
+	RequireHTTPS bool
+	// Capacity has working zero values.
+	Capacity Capacity
+	// ErrorCatalogue is the Markdown of docs/errors.md; empty gives an empty page.
+	ErrorCatalogue []byte
+	// CountWebhook counts webhooks by provider and verdict; nil counts nothing.
+	CountWebhook func(provider, verdict string)
+	// Observe is put in front of every route, for traces and metrics; nil for none.
+	Observe fiber.Handler
+	Log     *slog.Logger
+	// Clock is UTC with microseconds.
+	Clock func() time.Time
+
+	// Metrics and Profiles are served by the admin listener; nil for none. Profiles sees the whole path.
+	Metrics  http.Handler
+	Profiles http.Handler
+}
+
+// Capacity is how many requests of each share run at once; beyond it they are refused at once with 503. Zero
+// fields take the defaults named.
+type Capacity struct {
+	General   int // 512
+	Money     int // 1024
+	Providers int // 512
+	// Within is the deadline of a request's work; a preferred wait comes on top. 15 s.
+	Within time.Duration
+}
+
+func (c Capacity) withDefaults() Capacity {
+	orElse := func(n *int, standard int) {
+		if *n == 0 {
+			*n = standard
+		}
+	}
+	orElse(&c.General, 512)
+	orElse(&c.Money, 1024)
+	orElse(&c.Providers, 512)
+	if c.Within == 0 {
+		c.Within = 15 * time.Second
+	}
+	return c
+}
+
+// Server is the public and the admin side of the web API.
+type Server struct {
+	// Routes is the public surface.
+	Routes []Route
+	public *fiber.App
+	admin  *fiber.App
+}
+
+// NewServer builds both sides. It listens to nothing yet.
+func NewServer(deps Deps) (*Server, error) {
+	pages, err := newDocs(deps.ErrorCatalogue)
+	if err != nil {
+		return nil, err
+	}
+	table := routes(handlers{
+		account: webaccount.New(deps.Accounts, deps.Cursors, deps.Clock),
+		webhooks: webaccount.NewWebhooks(webaccount.WebhookDeps{
+			Bus: deps.Received, Providers: deps.Providers, Count: deps.CountWebhook, Log: deps.Log,
+		}),
+		transaction: transaction.New(deps.Accounts),
+		user:        deps.Users, auth: deps.Auth, health: deps.Health, docs: pages,
+	})
+	if pages.document, err = Document(table); err != nil {
+		return nil, err
+	}
+	return &Server{Routes: table, public: publicApp(deps, table), admin: adminApp(deps)}, nil
+}
+
+// Document is the OpenAPI document, as /openapi.json answers with it.
+func (s *Server) Document() ([]byte, error) { return Document(s.Routes) }
+
+// ServePublic serves the public routes until Shutdown or a failure of the listener.
+func (s *Server) ServePublic(l net.Listener) error { return serve(s.public, middleware.Listen(l)) }
+
+// ServeAdmin serves the admin routes until Shutdown or a failure of the listener.
+func (s *Server) ServeAdmin(l net.Listener) error { return serve(s.admin, l) }
+
+// Shutdown stops taking requests and waits for those that run, until ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error {
+	return errors.Join(s.public.ShutdownWithContext(ctx), s.admin.ShutdownWithContext(ctx))
+}
+
+func serve(app *fiber.App, l net.Listener) error {
+	if err := app.Listener(l); err != nil {
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+func newApp(deps Deps) *fiber.App {
+	settings := middleware.Settings(problem.Handler(deps.Log))
+	// One path, one route: limits are by path, and "/account/1/" must not pass as another one.
+	settings.StrictRouting = true
+	app := fiber.New(settings)
+	middleware.Harden(app)
+	app.Use(middleware.RequestID(), middleware.Client(deps.Proxies, deps.RequireHTTPS), middleware.Log(deps.Log, deps.Clock))
+	if deps.Observe != nil {
+		app.Use(deps.Observe)
+	}
+	app.Use(middleware.Recover())
+	return app
+}
+
+func publicApp(deps Deps, table []Route) *fiber.App {
+	app := newApp(deps)
+	app.Use(middleware.CORS(deps.Origins))
+	capacity := deps.Capacity.withDefaults()
+	shares := map[Share]fiber.Handler{
+		General:   middleware.Concurrency(capacity.General),
+		Money:     middleware.Concurrency(capacity.Money),
+		Providers: middleware.Concurrency(capacity.Providers),
+	}
+	for _, route := range table {
+		chain := append(admission(deps, route, shares), middleware.Deadline(capacity.Within))
+		chain = append(chain, bodyOf(route), route.Handler)
+		if route.Method == fiber.MethodGet {
+			app.Get(route.Path, chain...) // which takes HEAD too
+			continue
+		}
+		app.Add(route.Method, route.Path, chain...)
+	}
+	return app
+}
+
+// admission is what a request passes before any work is done for it: how often, who, how many at once. Callers are
+// identified before they are counted, and counted before they are refused, so that guessing costs the guesser.
+func admission(deps Deps, route Route, shares map[Share]fiber.Handler) []fiber.Handler {
+	var chain []fiber.Handler
+	switch {
+	case route.Access == User || route.Access == Admin:
+		chain = append(chain, middleware.Identify(deps.Verifier), deps.Limiter.PerCaller(), middleware.Authenticate(deps.Verifier))
+	case route.Access == Optional:
+		chain = append(chain, middleware.Identify(deps.Verifier), deps.Limiter.PerCaller())
+	case route.Access == Signed:
+		chain = append(chain, deps.WebhookLimiter.PerAddress())
+	case route.Share != Free:
+		chain = append(chain, deps.Limiter.PerAddress())
+	}
+	if route.Access == Admin {
+		chain = append(chain, middleware.RequireAdmin())
+	}
+	if share, limited := shares[route.Share]; limited {
+		chain = append(chain, share)
+	}
+	return chain
+}
+
+func bodyOf(route Route) fiber.Handler {
+	if route.Body == WebhookBody {
+		return middleware.Body(middleware.WebhookBodyLimit)
+	}
+	return middleware.Body(middleware.BodyLimit)
+}
+
+// adminApp is the side that listens on loopback: it is not in the OpenAPI document.
+func adminApp(deps Deps) *fiber.App {
+	app := newApp(deps)
+	app.Get("/healthz", deps.Health.Live)
+	if deps.Metrics != nil {
+		app.Get("/metrics", adaptor.HTTPHandler(deps.Metrics))
+	}
+	if deps.Profiles != nil {
+		app.Get("/debug/pprof", adaptor.HTTPHandler(deps.Profiles))
+		app.Get("/debug/pprof/*", adaptor.HTTPHandler(deps.Profiles))
+	}
+	return app
+}
