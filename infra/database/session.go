@@ -152,16 +152,16 @@ func (s *Users) Standing(ctx context.Context, userID, family uuid.UUID) (user.St
 	var row struct {
 		Role            string
 		TokenGeneration int64
-		Living          int64
+		Issued          int64
 		Revoked         int64
 	}
 	found := s.db.Reader().WithContext(ctx).Raw(`SELECT u.role, u.token_generation,
-		(SELECT COUNT(*) FROM refresh_tokens r WHERE r.family_id = ? AND r.user_id = u.id AND r.revoked_at IS NULL) AS living,
+		(SELECT COUNT(*) FROM refresh_tokens r WHERE r.family_id = ? AND r.user_id = u.id) AS issued,
 		(SELECT COUNT(*) FROM refresh_tokens r WHERE r.family_id = ? AND r.revoked_at IS NOT NULL) AS revoked
 		FROM users u WHERE u.id = ? AND u.deleted_at IS NULL`, family, family, userID).Scan(&row)
 	if found.Error != nil {
 		return user.Standing{}, toErrs("read standing", found.Error)
 	}
 	return user.Standing{Role: user.Role(row.Role), Generation: row.TokenGeneration,
-		Open: found.RowsAffected == 1 && row.Living > 0 && row.Revoked == 0}, nil
+		Open: found.RowsAffected == 1 && row.Issued > 0 && row.Revoked == 0}, nil
 }

@@ -53,13 +53,14 @@ func TestF112_EventThatCommitsLateIsNotSkipped(t *testing.T) {
 		step()
 		finish := b.hold(first...)
 		r := b.relay("one")
-		b.commitBeside(second...)
+		committed := b.commitBeside(second...)
 		if b.db.Dialect() == database.Postgres {
 			require.Equal(t, 2, b.moveAll(r), "the committed events need not wait for the open transaction")
 			step()
 			require.Equal(t, second, got.events())
 		}
 		finish()
+		committed()
 		b.moveAll(r)
 		step()
 		databasetest.CheckLog(t, b.db)
@@ -76,16 +77,17 @@ func (b *bench) hold(events ...account.PaymentEvent) (commit func()) {
 	return func() { require.NoError(b.t, tx.Commit().Error) }
 }
 
-// commitBeside commits while a transaction is held. SQLite has one writer, so there it comes after, by itself.
-func (b *bench) commitBeside(events ...account.PaymentEvent) {
+// commitBeside commits while a transaction is held. SQLite has one writer, so there it has to come after: the returned
+// function waits for it.
+func (b *bench) commitBeside(events ...account.PaymentEvent) (wait func()) {
 	b.t.Helper()
 	if b.db.Dialect() == database.Postgres {
 		b.commit(events...)
-		return
+		return func() {}
 	}
-	var done sync.WaitGroup
-	done.Go(func() { b.commit(events...) })
-	b.t.Cleanup(done.Wait)
+	failed := make(chan error, 1)
+	go func() { failed <- databasetest.CommitEvents(b.t.Context(), b.db, events...) }()
+	return func() { require.NoError(b.t, receive(b.t, failed)) }
 }
 
 func TestF113_PausedRelayMarksNothing(t *testing.T) {

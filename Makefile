@@ -1,0 +1,59 @@
+# Plain POSIX sh and Go; `make` alone lists the targets.
+SHELL = /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test race lint demo verify fuzz build generate
+
+# Nothing here needs a C compiler, except for race.
+export CGO_ENABLED = 0
+
+# Tests share one throwaway PostgreSQL, unless TEST_DATABASE_URL names a server.
+PGRUN = go run ./infra/database/databasetest/pgrun --
+# What is tested: make test PKG=./domain/...
+PKG = ./...
+# How long each fuzz target runs.
+FUZZTIME = 60s
+LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## start the server on 127.0.0.1:8080 with everything in ./data
+	@go run ./cmd/florin serve
+
+test: ## run every test, on SQLite and on PostgreSQL
+	@$(PGRUN) go test -timeout 15m $(PKG)
+
+race: ## run every test under the race detector; needs a C compiler
+	@command -v $${CC:-cc} >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1 || command -v clang >/dev/null 2>&1 || \
+		{ echo "make race: the race detector needs a C compiler (cc, gcc or clang), and none was found" >&2; exit 1; }
+	@CGO_ENABLED=1 $(PGRUN) go test -race -timeout 30m $(PKG)
+
+lint: ## check formatting, generated files, vet, and the linters of .golangci.yml
+	@unformatted=$$(gofmt -l cmd domain infra migrations pkg service webapi); \
+		if [ -n "$$unformatted" ]; then echo "not formatted:" $$unformatted >&2; exit 1; fi
+	@before=$$(git diff | cksum); go generate ./... || exit 1; \
+		if [ "$$before" != "$$(git diff | cksum)" ]; then echo "generated files were stale: see git diff" >&2; exit 1; fi
+	go vet ./...
+	@if command -v golangci-lint >/dev/null 2>&1; then set -x; golangci-lint run ./...; \
+		else echo "golangci-lint is not installed: building it, which takes some minutes the first time"; \
+		set -x; go run $(LINTER) run ./...; fi
+
+demo: ## tell the story of a deposit, a withdrawal and a transfer against a server of its own
+	@go run ./cmd/florin demo
+
+verify: ## check the invariants of the books in DATABASE_URL
+	@go run ./cmd/florin verify
+
+fuzz: ## run each fuzz target for FUZZTIME
+	@targets=$$(grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd domain infra pkg service webapi) || \
+		{ echo "no fuzz targets found" >&2; exit 1; }; \
+	printf '%s\n' "$$targets" | sed 's/:.*func /:/' | while IFS=: read -r file name; do \
+		echo "== $$name ($$(dirname "$$file"))"; \
+		go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) "./$$(dirname "$$file")" || exit 1; \
+	done
+
+build: ## build bin/florin, one static binary
+	go build -trimpath -ldflags='-s -w' -o bin/florin ./cmd/florin
+
+generate: ## regenerate what is generated
+	go generate ./...

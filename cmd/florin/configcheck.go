@@ -1,0 +1,217 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/govalues/decimal"
+
+	"florin/domain/user"
+	"florin/infra/fx/fixed"
+	"florin/infra/provider/mock"
+	"florin/infra/provider/mock/bank"
+	"florin/service/auth"
+	"florin/webapi/middleware"
+)
+
+// reader turns text into Config and collects what is wrong with it.
+type reader struct {
+	raw     rawSettings
+	environ map[string]string
+	faults  configError
+}
+
+func (r *reader) fault(name, format string, args ...any) {
+	r.faults = append(r.faults, fault{name, fmt.Sprintf(format, args...)})
+}
+
+func (r *reader) read() Config {
+	raw := r.raw
+	c := Config{
+		Production: r.oneOf("PROFILE", raw.Profile, "development", "production") == "production",
+		HTTPAddr:   r.address("HTTP_ADDR", raw.HTTPAddr), AdminAddr: r.address("ADMIN_ADDR", raw.AdminAddr),
+		TLSCert: raw.TLSCert, TLSKey: raw.TLSKey,
+		DataDir: filepath.Clean(raw.DataDir),
+
+		JWTSecrets:    r.jwtSecrets(raw.JWTSecret),
+		AdminPassword: r.adminPassword(raw.AdminPassword),
+
+		PaymentProvider: r.oneOf("PAYMENT_PROVIDER", raw.PaymentProvider, mock.Name),
+		PaymentDeadline: r.duration("PAYMENT_DEADLINE", raw.PaymentDeadline, time.Second),
+		AmountLimit:     r.amount("AMOUNT_LIMIT", raw.AmountLimit),
+
+		MockBankURL:        r.link("MOCK_BANK_URL", raw.MockBankURL),
+		MockBankAPIKey:     secrets(raw.MockBankAPIKey),
+		MockBankWebhookURL: r.link("MOCK_BANK_WEBHOOK_URL", raw.MockBankWebhookURL),
+		MockWebhookSecrets: r.webhookSecrets(raw.MockWebhookSecret),
+
+		FXSource:            r.oneOf("FX_SOURCE", raw.FXSource, fixed.Name),
+		WebhookAllowPrivate: r.boolean("WEBHOOK_ALLOW_PRIVATE", raw.WebhookAllowPrivate),
+	}
+	c.DatabaseURL = r.databaseURL(raw.DatabaseURL, c.DataDir)
+	c.MockAutocomplete = bank.AutocompleteOff
+	if raw.MockAutocomplete != "off" {
+		c.MockAutocomplete = r.duration("MOCK_AUTOCOMPLETE", raw.MockAutocomplete, 0)
+	}
+	r.limits(&c)
+	r.tls(c)
+	for _, name := range notBuiltIn {
+		if r.environ[name] != "" {
+			r.fault(name, "this build does not have the part that it configures")
+		}
+	}
+	return c
+}
+
+// limits reads what the web API reads itself.
+func (r *reader) limits(c *Config) {
+	var err error
+	if c.TrustedProxies, err = middleware.ParseProxies(r.raw.TrustedProxies); err != nil {
+		r.fault("TRUSTED_PROXIES", "%s", strings.TrimPrefix(err.Error(), "TRUSTED_PROXIES: "))
+	}
+	if c.CORSOrigins, err = middleware.ParseOrigins(r.raw.CORSOrigins); err != nil {
+		r.fault("CORS_ORIGINS", "%s", strings.TrimPrefix(err.Error(), "CORS_ORIGINS: "))
+	}
+	c.RateLimit = r.raw.RateLimit
+	if _, err := middleware.NewLimiter(c.RateLimit, time.Now); err != nil {
+		r.fault("RATE_LIMIT", "%v", err)
+	}
+	if c.HTTPAddr != "" && c.HTTPAddr == c.AdminAddr && !strings.HasSuffix(c.HTTPAddr, ":0") {
+		r.fault("ADMIN_ADDR", "the same as HTTP_ADDR")
+	}
+}
+
+func (r *reader) tls(c Config) {
+	switch {
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		r.fault("TLS_CERT", "TLS_CERT and TLS_KEY belong together")
+	case c.TLSCert != "":
+		if _, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
+			r.fault("TLS_CERT", "%v", err)
+		}
+	}
+}
+
+func (r *reader) oneOf(name, value string, allowed ...string) string {
+	if !slices.Contains(allowed, value) {
+		r.fault(name, "%q is not one of: %s", value, strings.Join(allowed, ", "))
+	}
+	return value
+}
+
+func (r *reader) address(name, value string) string {
+	_, port, err := net.SplitHostPort(value)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		r.fault(name, "%q is not host:port", value)
+	}
+	return value
+}
+
+func (r *reader) duration(name, value string, least time.Duration) time.Duration {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < least {
+		r.fault(name, "%q is not a duration like 90s or 24h of at least %s", value, least)
+	}
+	return d
+}
+
+func (r *reader) boolean(name, value string) bool {
+	b, err := strconv.ParseBool(value)
+	if err != nil {
+		r.fault(name, "%q is neither true nor false", value)
+	}
+	return b
+}
+
+func (r *reader) amount(name, value string) string {
+	if limit, err := decimal.Parse(value); err != nil || !limit.IsPos() || strings.ContainsAny(value, "eE+") {
+		r.fault(name, "%q is not a positive amount like 1000000000.00", value)
+	}
+	return value
+}
+
+func (r *reader) link(name, value string) string {
+	if value == "" {
+		return ""
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		r.fault(name, "not a URL like http://127.0.0.1:8082 without user, query or fragment")
+	}
+	return value
+}
+
+// databaseURL does not quote what it refuses: it may hold a password.
+func (r *reader) databaseURL(value, dataDir string) secret {
+	if value == "" {
+		return secret("sqlite://" + filepath.Join(dataDir, "florin.db"))
+	}
+	scheme, rest, found := strings.Cut(value, "://")
+	switch {
+	case found && scheme == "sqlite" && rest != "" && !strings.Contains(rest, "?"):
+	case found && (scheme == "postgres" || scheme == "postgresql"):
+		if u, err := url.Parse(value); err != nil || u.Host == "" {
+			r.fault("DATABASE_URL", "not a URL like postgres://user:password@host:5432/name")
+		}
+	default:
+		r.fault("DATABASE_URL", "neither sqlite://path/to/file.db nor postgres://user:password@host/name")
+	}
+	return secret(value)
+}
+
+func (r *reader) jwtSecrets(list string) []secret {
+	each := secrets(list)
+	for i, s := range each {
+		if err := auth.CheckSecret(string(s)); err != nil {
+			r.fault("JWT_SECRET", "number %d: %v", i+1, err)
+		}
+	}
+	return each
+}
+
+func (r *reader) adminPassword(password string) secret {
+	if password != "" {
+		for _, f := range user.CheckPassword(password, "admin") {
+			r.fault("ADMIN_PASSWORD", "%s", f.Message)
+		}
+	}
+	return secret(password)
+}
+
+// webhookSecrets lets the provider itself judge: its error names positions, never a secret.
+func (r *reader) webhookSecrets(list string) []secret {
+	each := secrets(list)
+	if len(each) == 0 {
+		return nil
+	}
+	if _, err := mock.New(mock.Config{BaseURL: "http://bank.invalid", APIKey: "none", WebhookSecrets: reveal(each)}); err != nil {
+		r.fault("MOCK_WEBHOOK_SECRET", "%v", err)
+	}
+	return each
+}
+
+// refuseInProduction is what only development may do.
+func (r *reader) refuseInProduction(c Config) {
+	if c.PaymentProvider == mock.Name {
+		r.fault("PAYMENT_PROVIDER", "the mock provider moves no real money; production needs another")
+	}
+	if len(c.JWTSecrets) == 0 {
+		r.fault("JWT_SECRET", "production makes no secret of its own: set one of at least 32 bytes")
+	}
+	if c.TLSCert == "" && len(c.TrustedProxies) == 0 {
+		r.fault("TLS_CERT", "production needs TLS_CERT and TLS_KEY, or TRUSTED_PROXIES that take TLS off")
+	}
+	if c.onSQLite() && !r.boolean("ALLOW_SQLITE", r.raw.AllowSQLite) {
+		r.fault("DATABASE_URL", "SQLite serves one server only; set ALLOW_SQLITE=true to use it in production")
+	}
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"florin/domain/errs"
+	"florin/pkg/telemetry"
+	"florin/webapi/problem"
+)
+
+// observe spans and counts each request. It stands inside of what renders errors, so it reads the status from the error.
+func observe(metrics *telemetry.Metrics) fiber.Handler {
+	tracer := otel.Tracer("florin/webapi")
+	return func(c *fiber.Ctx) error {
+		began := time.Now()
+		ctx := otel.GetTextMapPropagator().Extract(c.UserContext(), requestHeaders{c})
+		ctx = telemetry.WithRequest(ctx, problem.RequestID(c))
+		ctx, span := tracer.Start(ctx, c.Method(), trace.WithSpanKind(trace.SpanKindServer))
+		defer span.End()
+		c.SetUserContext(ctx)
+		err := c.Next()
+		route, status := c.Route().Path, c.Response().StatusCode()
+		if err != nil {
+			var unrouted *fiber.Error
+			if errors.As(err, &unrouted) {
+				route = "none"
+			}
+			var code string
+			status, code = outcome(err)
+			metrics.Failed(code)
+		}
+		span.SetName(c.Method() + " " + route)
+		span.SetAttributes(attribute.String("http.request.method", c.Method()), attribute.String("http.route", route),
+			attribute.Int("http.response.status_code", status))
+		if status >= http.StatusInternalServerError {
+			span.SetStatus(codes.Error, http.StatusText(status))
+		}
+		metrics.Request(c.Method(), route, status, time.Since(began))
+		return err
+	}
+}
+
+// outcome is the status and the code that the error handler will answer with.
+func outcome(err error) (status int, code string) {
+	var known *errs.Error
+	if errors.As(err, &known) {
+		return problem.StatusOf(known.Kind), known.Code
+	}
+	var fromFiber *fiber.Error
+	if errors.As(err, &fromFiber) {
+		return fromFiber.Code, fmt.Sprintf("http_%d", fromFiber.Code)
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return http.StatusServiceUnavailable, "timeout"
+	}
+	return http.StatusInternalServerError, "internal"
+}
+
+// requestHeaders is a request's headers for the propagator.
+type requestHeaders struct{ c *fiber.Ctx }
+
+var _ propagation.TextMapCarrier = requestHeaders{}
+
+func (h requestHeaders) Get(key string) string { return h.c.Get(key) }
+
+// Set does nothing: a request is only read.
+func (requestHeaders) Set(string, string) {}
+
+func (h requestHeaders) Keys() []string {
+	var keys []string
+	h.c.Request().Header.VisitAll(func(name, _ []byte) { keys = append(keys, string(name)) })
+	return keys
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"florin/pkg/eventbus"
+	"florin/webapi/health"
+)
+
+// bankLedgerFile is the mock bank's own ledger in the data folder.
+const bankLedgerFile = "mock_bank.ledger"
+
+// followLog wakes those in this process who wait for a transaction, whichever server moved it.
+func (a *App) followLog(ctx context.Context) error {
+	return a.Subscriptions.Follow(ctx, "waiters", eventbus.Positioned(a.Waiters.HandleEvent))
+}
+
+// ensureAdmin bootstraps the user admin beside the start, because hashing a password takes longer than all else. In
+// production it makes none up: without ADMIN_PASSWORD there is no administrator.
+func (a *App) ensureAdmin(ctx context.Context) error {
+	defer close(a.adminReady)
+	if a.Config.Production && a.Config.AdminPassword == "" {
+		return nil
+	}
+	drawn, err := a.Users.EnsureAdmin(ctx, string(a.Config.AdminPassword))
+	a.adminPassword = drawn
+	return err
+}
+
+// retention clears what must not be kept for ever.
+func (a *App) retention() retention {
+	return retention{purge: a.Ledger.PurgeAnswers, now: a.Clock, log: a.Log, every: 24 * time.Hour}
+}
+
+var errDraining = errors.New("the server is stopping")
+
+// health names what a server needs. The log's backlog is a note: whoever reads the API is not concerned by it.
+func (a *App) health() *health.Handlers {
+	report := func(name string, err error) { a.Log.Warn("health check failed", "check", name, "error", err) }
+	return health.New(report,
+		health.Check{Name: "serving", Run: func(context.Context) error {
+			if a.draining.Load() {
+				return errDraining
+			}
+			return nil
+		}},
+		health.Check{Name: "database", Run: a.DB.Ping},
+		health.Check{Name: "event_log", Note: true, Run: func(ctx context.Context) error {
+			age, err := a.oldestWaiting(ctx)
+			if err == nil && age > time.Minute {
+				err = fmt.Errorf("an event has waited %s for its position", age)
+			}
+			return err
+		}},
+	)
+}
+
+func (a *App) oldestWaiting(ctx context.Context) (time.Duration, error) {
+	at, waits, err := a.log.OldestWaiting(ctx)
+	if err != nil || !waits {
+		return 0, err
+	}
+	return max(0, a.Clock().Sub(at)), nil
+}
+
+func (a *App) subscriberLag(ctx context.Context) (map[string]int64, error) {
+	lags, err := a.log.Lags(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byName := make(map[string]int64, len(lags))
+	for _, lag := range lags {
+		byName[lag.Name] = lag.Events
+	}
+	return byName, nil
+}
+
+// profiles are on a mux of their own: importing net/http/pprof also puts them on the default one, which nobody serves.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof", pprof.Index)
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+func (a *App) loadCertificate() error {
+	pair, err := tls.LoadX509KeyPair(a.Config.TLSCert, a.Config.TLSKey)
+	if err != nil {
+		return fmt.Errorf("load TLS certificate: %w", err)
+	}
+	a.certificate.Store(&pair)
+	return nil
+}
+
+// secured takes the certificate that is in force at each handshake, so that a new one needs no restart.
+func (a *App) secured(l net.Listener) net.Listener {
+	return tls.NewListener(l, &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return a.certificate.Load(), nil },
+	})
+}
+
+// Reload takes over what a fresh reading of the settings' files gives: the secrets that sign and verify, and the
+// certificate. What cannot be used leaves the old ones in force.
+func (a *App) Reload(fresh Config) error {
+	if err := fresh.keepSecrets(); err != nil {
+		return err
+	}
+	failures := []error{
+		describe("JWT_SECRET", a.Auth.SetSecrets(reveal(fresh.JWTSecrets))),
+		describe("MOCK_WEBHOOK_SECRET", a.mock.SetWebhookSecrets(reveal(fresh.MockWebhookSecrets))),
+	}
+	if a.Config.TLSCert != "" {
+		failures = append(failures, a.loadCertificate())
+	}
+	return errors.Join(failures...)
+}

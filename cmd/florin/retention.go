@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"florin/domain/account"
+)
+
+// answersKept is how long the answer to an Idempotency-Key is given again; the key itself is kept for ever.
+const answersKept = 30 * 24 * time.Hour
+
+// retention is a loop that any number of servers may run: clearing what is cleared already does nothing.
+type retention struct {
+	purge func(ctx context.Context, before time.Time) (int, error)
+	now   account.Clock
+	log   *slog.Logger
+	every time.Duration
+}
+
+// Run clears at once and then every so often, until ctx ends.
+func (r retention) Run(ctx context.Context) error {
+	tick := time.NewTicker(r.every)
+	defer tick.Stop()
+	for {
+		if err := r.RunOnce(ctx); err != nil && ctx.Err() == nil {
+			r.log.WarnContext(ctx, "retention failed, will try again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// RunOnce clears the answers that are older than is promised.
+func (r retention) RunOnce(ctx context.Context) error {
+	cleared, err := r.purge(ctx, r.now().Add(-answersKept))
+	if cleared > 0 {
+		r.log.InfoContext(ctx, "old answers cleared", "count", cleared)
+	}
+	return err
+}

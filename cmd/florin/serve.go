@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"florin/pkg/telemetry"
+)
+
+func (p *program) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "serve", Short: "Serve the API (what florin does without a command)", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return p.serve(c.Context()) },
+	}
+}
+
+// serve runs the server until ctx ends or a part of it fails, and then ends it in order.
+func (p *program) serve(ctx context.Context) error {
+	config, err := loadConfig(p.environ)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	log := telemetry.NewLogger(p.stderr, slog.LevelInfo)
+	app, err := NewApp(ctx, config, Options{Log: log})
+	if err != nil {
+		return err
+	}
+	app.Start()
+	log.Info("serving", "url", app.PublicURL(), "admin_url", app.AdminURL(), "database", string(app.DB.Dialect()),
+		"version", version(), "took_ms", time.Since(began).Milliseconds())
+	if p.started != nil {
+		p.started(app)
+	}
+	failure := p.attend(ctx, app)
+	if failure != nil {
+		log.Error("a part of the server failed", "error", failure)
+	}
+	// A part that failed is among the errors of Stop.
+	return app.Stop()
+}
+
+// attend waits for the end. Meanwhile it says what to try once the administrator exists, and reloads on SIGHUP.
+func (p *program) attend(ctx context.Context, app *App) error {
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	ready := app.adminReady
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-app.Failed():
+			return err
+		case <-ready:
+			ready = nil
+			if err := p.welcome(app); err != nil {
+				app.Log.Warn("welcome not printed", "error", err)
+			}
+		case <-reload:
+			p.reload(app)
+		}
+	}
+}
+
+func (p *program) reload(app *App) {
+	fresh, err := loadConfig(p.environ)
+	if err == nil {
+		err = app.Reload(fresh)
+	}
+	if err != nil {
+		app.Log.Error("reload failed, what could not be read stays as it was", "error", err)
+		return
+	}
+	app.Log.Info("secrets read again")
+}
+
+type greeting struct {
+	URL           string `json:"url"`
+	Docs          string `json:"docs"`
+	OpenAPI       string `json:"openapi"`
+	AdminURL      string `json:"admin_url"`
+	AdminUser     string `json:"admin_user,omitempty"`
+	AdminPassword string `json:"admin_password,omitempty"`
+}
+
+// welcome says what to try. A drawn administrator's password is shown here, once, and kept nowhere.
+func (p *program) welcome(app *App) error {
+	g := greeting{URL: app.PublicURL(), Docs: app.PublicURL() + "/docs", OpenAPI: app.PublicURL() + "/openapi.json", AdminURL: app.AdminURL()}
+	if app.adminPassword != "" {
+		g.AdminUser, g.AdminPassword = "admin", app.adminPassword
+	}
+	if app.Config.Production {
+		return nil
+	}
+	return p.print(g, func(w io.Writer) {
+		fmt.Fprintf(w, "\nFlorin serves %s, with its documentation at %s and metrics at %s/metrics.\n", g.URL, g.Docs, g.AdminURL)
+		if g.AdminPassword != "" {
+			fmt.Fprintf(w, "The user admin has the password %s - it is shown this once.\n", g.AdminPassword)
+		}
+		fmt.Fprintf(w, walk, g.URL)
+	})
+}
+
+// walk needs a shell and curl only.
+const walk = `
+Paste this into a shell to move some (mock) money:
+
+  API=%s
+  field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
+  NAME=user$$ PASSWORD=try-florin-$$
+  curl -s $API/user -H 'Content-Type: application/json' \
+    -d "{\"username\":\"$NAME\",\"email\":\"$NAME@example.com\",\"password\":\"$PASSWORD\"}"; echo
+  TOKEN=$(curl -s $API/auth/login -H 'Content-Type: application/json' \
+    -d "{\"identity\":\"$NAME\",\"password\":\"$PASSWORD\"}" | field access_token)
+  ACCOUNT=$(curl -s $API/account -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
+    -d '{"currency":"EUR"}' | field id)
+  curl -s $API/account/$ACCOUNT/deposit -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
+    -H 'Idempotency-Key: first-deposit' -H 'Prefer: wait=10' \
+    -d '{"amount":"100.00","currency":"EUR","money_source":"card"}'; echo
+  curl -s $API/account/$ACCOUNT/balance -H "Authorization: Bearer $TOKEN"; echo
+
+Or run "make demo" in another shell. Ctrl-C ends the server in order.
+`

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"florin/domain/account"
+	"florin/domain/fx"
+	"florin/infra/database"
+	"florin/infra/fx/fixed"
+	"florin/infra/provider/mock"
+	"florin/infra/provider/mock/bank"
+	"florin/pkg/eventbus"
+	"florin/pkg/telemetry"
+	accountsvc "florin/service/account"
+	"florin/service/auth"
+	"florin/service/relay"
+	"florin/service/sweep"
+	usersvc "florin/service/user"
+	"florin/webapi"
+	webauth "florin/webapi/auth"
+	"florin/webapi/decode"
+	"florin/webapi/middleware"
+	webuser "florin/webapi/user"
+)
+
+// webhookLimit is how often one address may send webhooks: far above what a provider does, far below a flood.
+const webhookLimit = "1000/s"
+
+// Options are what tests set and the program does not. The zero value is the program's.
+type Options struct {
+	Clock account.Clock // the system's when nil
+	Log   *slog.Logger  // slog.Default() when nil
+	// Sweep tunes the sweep; Due, Payments, Clock and Log are set here.
+	Sweep sweep.Config
+}
+
+// NewApp builds the graph and opens what it needs: the database, migrated, and the listeners. Nothing runs until Start.
+// Whether or not Start was called, Stop gives everything back.
+func NewApp(ctx context.Context, config Config, options Options) (*App, error) {
+	a := &App{Config: config, Log: options.Log, Clock: options.Clock, work: newStage(), delivery: newStage(), base: newStage(),
+		failed: make(chan error, 1), adminReady: make(chan struct{})}
+	if a.Log == nil {
+		a.Log = slog.Default()
+	}
+	if a.Clock == nil {
+		a.Clock = accountsvc.SystemClock
+	}
+	err := a.build(ctx, options)
+	if err != nil {
+		return nil, errors.Join(err, a.close(ctx))
+	}
+	return a, nil
+}
+
+func (a *App) build(ctx context.Context, options Options) error {
+	if err := a.Config.keepSecrets(); err != nil {
+		return err
+	}
+	if err := a.openTelemetry(ctx); err != nil {
+		return err
+	}
+	if err := a.openDatabase(ctx); err != nil {
+		return err
+	}
+	if err := a.openListeners(ctx); err != nil {
+		return err
+	}
+	if err := a.openBank(ctx); err != nil {
+		return err
+	}
+	a.buildLog()
+	if err := a.buildServices(options); err != nil {
+		return err
+	}
+	return a.buildServer()
+}
+
+func (a *App) openTelemetry(ctx context.Context) (err error) {
+	if a.tracesStop, err = telemetry.StartTracing(ctx, os.Getenv, version(), a.Log); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, a.tracesStop)
+	if a.Metrics, err = telemetry.NewMetrics(); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, a.Metrics.Close)
+	return nil
+}
+
+// openDatabase opens the store and brings its schema up to date, under a lock where several servers start at once.
+func (a *App) openDatabase(ctx context.Context) (err error) {
+	if a.DB, err = database.Open(ctx, string(a.Config.DatabaseURL), database.Options{Logger: a.Log}); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, func(context.Context) error { return a.DB.Close() })
+	if err := database.Migrate(ctx, a.DB); err != nil {
+		return err
+	}
+	a.Ledger, a.Books = database.NewLedger(a.DB), database.NewBooks(a.DB)
+	a.log = database.NewLog(a.DB, a.Clock)
+	return nil
+}
+
+// buildLog joins the ledger, the relay and those who read the log.
+func (a *App) buildLog() {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	settings := relay.Settings{Holder: fmt.Sprintf("%s/%d", host, os.Getpid()), Now: a.Clock, Logger: a.Log,
+		Hooks: relay.Hooks{Moved: a.Metrics.Relayed}}
+	leases := database.NewLeases(a.DB, a.Clock)
+	a.Subscriptions = relay.NewSubscriptions(a.log, leases, settings)
+	a.Relay = relay.New(a.log, leases, settings, a.Subscriptions.Wake)
+	a.Ledger.OnCommit = a.Relay.Wake
+	a.Waiters = relay.NewWaiters(0, 0)
+}
+
+func (a *App) buildServices(options Options) (err error) {
+	a.Service = accountsvc.NewService(accountsvc.ServiceDeps{
+		Ledger:    a.Ledger,
+		Books:     a.Books,
+		EventBus:  database.NewBus(a.Subscriptions.Subscribe),
+		Providers: accountsvc.Providers{Default: a.Config.PaymentProvider, ByName: a.providers()},
+		Rates:     fx.NewGuard(fixed.New(), 0, a.Clock),
+		Waiter:    a.Waiters,
+		Clock:     a.Clock,
+		Log:       a.Log,
+		Meter:     a.Metrics,
+		Limits:    accountsvc.Limits{Amount: a.Config.AmountLimit, PaymentDeadline: a.Config.PaymentDeadline},
+	})
+	users := database.NewUsers(a.DB)
+	a.Auth, err = auth.NewService(auth.ServiceDeps{Users: users, Sessions: users, Secrets: reveal(a.Config.JWTSecrets), Now: a.Clock})
+	if err != nil {
+		return err
+	}
+	a.Users, err = usersvc.NewService(usersvc.ServiceDeps{Users: users, Accounts: users, Credentials: a.Auth, Now: a.Clock})
+	if err != nil {
+		return err
+	}
+	sweeping := options.Sweep
+	sweeping.Due, sweeping.Payments, sweeping.Clock, sweeping.Log = database.NewDue(a.DB), a.Service, a.Clock, a.Log
+	a.Sweep = sweep.New(sweeping)
+	return a.Metrics.Observe(telemetry.Backlog{OldestWaiting: a.oldestWaiting, Lag: a.subscriberLag})
+}
+
+func (a *App) providers() map[string]account.PaymentProvider {
+	return map[string]account.PaymentProvider{a.mock.Name(): a.mock}
+}
+
+func (a *App) buildServer() error {
+	limiter, err := middleware.NewLimiter(a.Config.RateLimit, a.Clock)
+	if err != nil {
+		return err
+	}
+	forWebhooks := webhookLimit
+	if a.Config.RateLimit == "off" {
+		forWebhooks = "off"
+	}
+	webhookLimiter, err := middleware.NewLimiter(forWebhooks, a.Clock)
+	if err != nil {
+		return err
+	}
+	cursors, err := decode.NewCursors(cursorKey(a.Config.JWTSecrets[0]))
+	if err != nil {
+		return err
+	}
+	a.Server, err = webapi.NewServer(webapi.Deps{
+		Accounts:       a.Service,
+		Users:          webuser.New(a.Users),
+		Auth:           webauth.New(a.Auth),
+		Health:         a.health(),
+		Verifier:       a.Auth,
+		Received:       eventbus.NewReceived(accountsvc.NewPaymentEventHandler(a.Service)),
+		Providers:      a.providers(),
+		Cursors:        cursors,
+		Limiter:        limiter,
+		WebhookLimiter: webhookLimiter,
+		Proxies:        a.Config.TrustedProxies,
+		Origins:        a.Config.CORSOrigins,
+		// With a certificate of our own, every connection is TLS already.
+		RequireHTTPS: a.Config.Production && a.Config.TLSCert == "",
+		CountWebhook: a.Metrics.Webhook,
+		Observe:      observe(a.Metrics),
+		Log:          a.Log,
+		Clock:        a.Clock,
+		Metrics:      a.Metrics.Handler(),
+		Profiles:     profiles(),
+	})
+	return err
+}
+
+// cursorKey is derived, so that all servers with one JWT_SECRET share it and there is one secret less to keep.
+func cursorKey(jwt secret) []byte {
+	mac := hmac.New(sha256.New, []byte(jwt))
+	mac.Write([]byte("florin cursors"))
+	return mac.Sum(nil)
+}
+
+// openBank makes the client of the mock bank, and the bank itself unless it runs apart.
+func (a *App) openBank(ctx context.Context) (err error) {
+	address := a.Config.MockBankURL
+	if address == "" {
+		if address, err = a.openOwnBank(ctx); err != nil {
+			return err
+		}
+	}
+	a.mock, err = mock.New(mock.Config{BaseURL: address, APIKey: string(a.Config.MockBankAPIKey[0]),
+		WebhookSecrets: reveal(a.Config.MockWebhookSecrets), Now: a.Clock})
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, func(context.Context) error { a.mock.Close(); return nil })
+	return nil
+}
+
+func (a *App) openOwnBank(ctx context.Context) (address string, err error) {
+	webhookURL := a.Config.MockBankWebhookURL
+	if webhookURL == "" {
+		if webhookURL, err = a.webhookURL(ctx); err != nil {
+			return "", err
+		}
+	}
+	a.Bank, err = bank.New(bank.Config{LedgerPath: a.Config.inData(bankLedgerFile), APIKey: string(a.Config.MockBankAPIKey[0]),
+		WebhookSecrets: reveal(a.Config.MockWebhookSecrets), WebhookURL: webhookURL, Autocomplete: a.Config.MockAutocomplete,
+		Logger: a.Log, Now: a.Clock})
+	if err != nil {
+		return "", err
+	}
+	a.closers = append(a.closers, func(context.Context) error { return a.Bank.Close() })
+	if a.bankListener, err = a.listen(ctx, "127.0.0.1:0"); err != nil {
+		return "", err
+	}
+	a.bankServer = newBankServer(a.Bank)
+	return "http://" + a.bankListener.Addr().String(), nil
+}
+
+// webhookURL is the route of this server that the bank in this process posts to. Over TLS the bank could not verify a
+// certificate that is made out to another name, so it gets a plain listener on loopback.
+func (a *App) webhookURL(ctx context.Context) (string, error) {
+	base := a.PublicURL()
+	if a.Config.TLSCert != "" {
+		var err error
+		if a.webhooks, err = a.listen(ctx, "127.0.0.1:0"); err != nil {
+			return "", err
+		}
+		base = "http://" + a.webhooks.Addr().String()
+	}
+	return base + "/webhook/" + mock.Name, nil
+}
+
+// newBankServer sets no write timeout: scenarios hold answers back for longer than any caller waits.
+func newBankServer(b *bank.Bank) *http.Server {
+	return &http.Server{Handler: b.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+}
+
+func (a *App) openListeners(ctx context.Context) (err error) {
+	if a.public, err = a.listen(ctx, a.Config.HTTPAddr); err != nil {
+		return err
+	}
+	if a.Config.TLSCert != "" {
+		if err := a.loadCertificate(); err != nil {
+			return err
+		}
+		a.public = a.secured(a.public)
+	}
+	a.admin, err = a.listen(ctx, a.Config.AdminAddr)
+	return err
+}
+
+func (a *App) listen(ctx context.Context, address string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	// Whoever serves it closes it too; closing it twice harms nobody.
+	a.closers = append(a.closers, func(context.Context) error {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	return l, nil
+}
