@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -97,6 +98,10 @@ type Server struct {
 	Routes []Route
 	public *fiber.App
 	admin  *fiber.App
+
+	mu        sync.Mutex
+	listeners []net.Listener
+	stopped   bool
 }
 
 // NewServer builds both sides. It listens to nothing yet.
@@ -122,19 +127,39 @@ func NewServer(deps Deps) (*Server, error) {
 // Document is the OpenAPI document, as /openapi.json answers with it.
 func (s *Server) Document() ([]byte, error) { return Document(s.Routes) }
 
-// ServePublic serves the public routes until Shutdown or a failure of the listener.
-func (s *Server) ServePublic(l net.Listener) error { return serve(s.public, middleware.Listen(l)) }
+// ServePublic serves the public routes until Shutdown, which makes it return nil, or a failure of the listener.
+func (s *Server) ServePublic(l net.Listener) error { return s.serve(s.public, middleware.Listen(l)) }
 
-// ServeAdmin serves the admin routes until Shutdown or a failure of the listener.
-func (s *Server) ServeAdmin(l net.Listener) error { return serve(s.admin, l) }
+// ServeAdmin serves the admin routes, as ServePublic does.
+func (s *Server) ServeAdmin(l net.Listener) error { return s.serve(s.admin, l) }
 
 // Shutdown stops taking requests and waits for those that run, until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
-	return errors.Join(s.public.ShutdownWithContext(ctx), s.admin.ShutdownWithContext(ctx))
+	s.mu.Lock()
+	s.stopped = true
+	listeners := s.listeners
+	s.mu.Unlock()
+	err := errors.Join(s.public.ShutdownWithContext(ctx), s.admin.ShutdownWithContext(ctx))
+	// Closed here too: an app that has not begun to serve knows nothing yet of its listener, and would begin after
+	// its own shutdown. For the others this is the second time, which is an error of no interest.
+	for _, l := range listeners {
+		_ = l.Close()
+	}
+	return err
 }
 
-func serve(app *fiber.App, l net.Listener) error {
-	if err := app.Listener(l); err != nil {
+func (s *Server) serve(app *fiber.App, l net.Listener) error {
+	s.mu.Lock()
+	s.listeners = append(s.listeners, l)
+	stopped := s.stopped
+	s.mu.Unlock()
+	if stopped {
+		return l.Close()
+	}
+	err := app.Listener(l)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil && !s.stopped {
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
 	return nil

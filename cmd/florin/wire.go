@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	"florin/docs"
 	"florin/domain/account"
 	"florin/domain/fx"
 	"florin/infra/database"
@@ -35,12 +36,21 @@ import (
 // webhookLimit is how often one address may send webhooks: far above what a provider does, far below a flood.
 const webhookLimit = "1000/s"
 
+// relayLeaseTTL is how long the events wait when the server that relays them was killed. A short one is safe: the fence holds.
+const relayLeaseTTL = 3 * time.Second
+
 // Options are what tests set and the program does not. The zero value is the program's.
 type Options struct {
 	Clock account.Clock // the system's when nil
 	Log   *slog.Logger  // slog.Default() when nil
 	// Sweep tunes the sweep; Due, Payments, Clock and Log are set here.
 	Sweep sweep.Config
+	// Limits tune the payment flow; Amount and PaymentDeadline are the configuration's.
+	Limits accountsvc.Limits
+	// Rates stands in for the source of FX_SOURCE, behind the same guard.
+	Rates fx.Source
+	// EventBus is put around the bus that payment events are published on.
+	EventBus func(eventbus.Publisher) eventbus.Publisher
 }
 
 // NewApp builds the graph and opens what it needs: the database, migrated, and the listeners. Nothing runs until Start.
@@ -116,7 +126,7 @@ func (a *App) buildLog() {
 	if err != nil {
 		host = "unknown"
 	}
-	settings := relay.Settings{Holder: fmt.Sprintf("%s/%d", host, os.Getpid()), Now: a.Clock, Logger: a.Log,
+	settings := relay.Settings{LeaseTTL: relayLeaseTTL, Holder: fmt.Sprintf("%s/%d", host, os.Getpid()), Now: a.Clock, Logger: a.Log,
 		Hooks: relay.Hooks{Moved: a.Metrics.Relayed}}
 	leases := database.NewLeases(a.DB, a.Clock)
 	a.Subscriptions = relay.NewSubscriptions(a.log, leases, settings)
@@ -126,17 +136,27 @@ func (a *App) buildLog() {
 }
 
 func (a *App) buildServices(options Options) (err error) {
+	limits := options.Limits
+	limits.Amount, limits.PaymentDeadline = a.Config.AmountLimit, a.Config.PaymentDeadline
+	var rates fx.Source = fixed.New()
+	if options.Rates != nil {
+		rates = options.Rates
+	}
+	var bus eventbus.Publisher = database.NewBus(a.Subscriptions.Subscribe)
+	if options.EventBus != nil {
+		bus = options.EventBus(bus)
+	}
 	a.Service = accountsvc.NewService(accountsvc.ServiceDeps{
 		Ledger:    a.Ledger,
 		Books:     a.Books,
-		EventBus:  database.NewBus(a.Subscriptions.Subscribe),
+		EventBus:  bus,
 		Providers: accountsvc.Providers{Default: a.Config.PaymentProvider, ByName: a.providers()},
-		Rates:     fx.NewGuard(fixed.New(), 0, a.Clock),
+		Rates:     fx.NewGuard(rates, 0, a.Clock),
 		Waiter:    a.Waiters,
 		Clock:     a.Clock,
 		Log:       a.Log,
 		Meter:     a.Metrics,
-		Limits:    accountsvc.Limits{Amount: a.Config.AmountLimit, PaymentDeadline: a.Config.PaymentDeadline},
+		Limits:    limits,
 	})
 	users := database.NewUsers(a.DB)
 	a.Auth, err = auth.NewService(auth.ServiceDeps{Users: users, Sessions: users, Secrets: reveal(a.Config.JWTSecrets), Now: a.Clock})
@@ -188,13 +208,14 @@ func (a *App) buildServer() error {
 		Proxies:        a.Config.TrustedProxies,
 		Origins:        a.Config.CORSOrigins,
 		// With a certificate of our own, every connection is TLS already.
-		RequireHTTPS: a.Config.Production && a.Config.TLSCert == "",
-		CountWebhook: a.Metrics.Webhook,
-		Observe:      observe(a.Metrics),
-		Log:          a.Log,
-		Clock:        a.Clock,
-		Metrics:      a.Metrics.Handler(),
-		Profiles:     profiles(),
+		RequireHTTPS:   a.Config.Production && a.Config.TLSCert == "",
+		ErrorCatalogue: docs.Errors,
+		CountWebhook:   a.Metrics.Webhook,
+		Observe:        observe(a.Metrics),
+		Log:            a.Log,
+		Clock:          a.Clock,
+		Metrics:        a.Metrics.Handler(),
+		Profiles:       profiles(),
 	})
 	return err
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"florin/domain/account"
 )
 
 // InTxFunc runs one transaction, as (*DB).inTx does.
@@ -13,6 +15,29 @@ type InTxFunc = func(ctx context.Context, fn func(tx *gorm.DB) error) error
 
 // Intercept puts wrap between the ledger and its transactions.
 func (l *Ledger) Intercept(wrap func(next InTxFunc) InTxFunc) { l.inTx = wrap(l.inTx) }
+
+// RunTogether runs several operations as one batch, one after the other, each on what those before it left; it returns what
+// each ended with, and the error of the whole.
+func (l *Ledger) RunTogether(ctx context.Context, needs account.Needs, fns ...func(u account.UnitOfWork) error) ([]error, error) {
+	refusals := make([]error, len(fns))
+	b := newBatch(&l.known)
+	for range fns {
+		b.newUnit(needs)
+	}
+	err := l.inTx(ctx, func(tx *gorm.DB) error {
+		if err := b.load(tx); err != nil {
+			return err
+		}
+		for i, u := range b.units {
+			refusals[i] = call(ctx, u, func(_ context.Context, u account.UnitOfWork) error { return fns[i](u) })
+			if refusals[i] == nil {
+				b.merge(u)
+			}
+		}
+		return b.flush(tx)
+	})
+	return refusals, err
+}
 
 // Lost is a lost race.
 var Lost = errLost

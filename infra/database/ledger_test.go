@@ -33,6 +33,56 @@ func TestLedgerLocksWithoutStoppingForeignKeys(t *testing.T) {
 	})
 }
 
+func TestLedgerHoldsItsLocks(t *testing.T) {
+	t.Parallel()
+	db := databasetest.Open(t, database.Postgres, database.Options{})
+	k := newBookkeeper(t, db)
+	user, from := k.funded(100)
+	payment := k.withdraw(user, from, eur(30))
+	k.do(account.Needs{Transactions: []uuid.UUID{payment}}, func(account.UnitOfWork) error {
+		for table, id := range map[string]uuid.UUID{"transactions": payment, "accounts": from} {
+			err := db.Writer().Exec("SELECT 1 FROM "+table+" WHERE id = ? FOR NO KEY UPDATE NOWAIT", id).Error
+			require.ErrorContains(t, err, "55P03", table)
+			require.NoError(t, db.Writer().Exec("SELECT 1 FROM "+table+" WHERE id = ? FOR KEY SHARE NOWAIT", id).Error, "foreign keys do not wait")
+		}
+		return nil
+	})
+}
+
+func TestF125_RefusalIsItsOwn(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		k := newBookkeeper(t, db)
+		user, from := k.funded(100)
+		_, to := k.funded(1)
+		needs := account.Needs{Accounts: []uuid.UUID{from, to}}
+		spend := func(minor int64) func(u account.UnitOfWork) error {
+			_, fn := k.transfer(k.newTransfer(user, from, to, eur(minor)))
+			return func(u account.UnitOfWork) error { return fn(t.Context(), u) }
+		}
+		spoil := func(end func() error) func(u account.UnitOfWork) error {
+			return func(u account.UnitOfWork) error {
+				a, _ := u.Account(from)
+				_, err := a.Hold(newID(t), eur(30), k.now)
+				require.NoError(t, err)
+				return end()
+			}
+		}
+		refused := errors.New("refused after all")
+		ends, err := k.ledger.RunTogether(t.Context(), needs, spend(60), spoil(func() error { return refused }), spend(41),
+			spoil(func() error { panic("poison") }), spend(40))
+		require.NoError(t, err)
+		require.NoError(t, ends[0])
+		require.Same(t, refused, ends[1])
+		require.ErrorIs(t, ends[2], account.ErrInsufficientFunds)
+		require.ErrorContains(t, ends[3], "poison")
+		require.NoError(t, ends[4])
+		require.Equal(t, eur(0), k.read(user, from).Posted())
+		require.Equal(t, 2, count(t, db, "SELECT COUNT(*) FROM transactions WHERE type = 'transfer'"))
+		databasetest.CheckInvariants(t, db, noon)
+	})
+}
+
 func TestLedgerKeepsEveryField(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -170,7 +220,23 @@ func TestF5_SameKeyAndEffectOnce(t *testing.T) {
 		needs := account.Needs{Key: &hash, Effects: []account.EffectKey{effect}}
 		var won, seen atomic.Int32
 		var clients sync.WaitGroup
-		for range 32 {
+		// On PostgreSQL the first eight have all looked for the key before one of them adds it.
+		var looked sync.WaitGroup
+		atOnce := 0
+		if db.Dialect() == database.Postgres {
+			atOnce = 8
+		}
+		looked.Add(atOnce)
+		for client := range 32 {
+			if client == atOnce {
+				looked.Wait()
+			}
+			look := sync.OnceFunc(func() {
+				if client < atOnce {
+					looked.Done()
+					looked.Wait()
+				}
+			})
 			made := k.transaction(account.TypeDeposit, user, from, eur(1))
 			clients.Go(func() {
 				winner := false
@@ -182,6 +248,7 @@ func TestF5_SameKeyAndEffectOnce(t *testing.T) {
 						}
 						return nil
 					}
+					look()
 					winner = true
 					t := made.Clone()
 					u.AddTransaction(t)

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestWholeProgramMovesMoney(t *testing.T) {
+	onEach(t, nil, func(t *testing.T, app *App) {
+		c := person(t, app, "ada")
+		teller := teller{client: c, out: t.Output()}
+		eur, usd := openAccount(t, c, "EUR"), openAccount(t, c, "USD")
+		var deposit, payout, transfer transactionView
+		require.NoError(t, teller.money(t.Context(), "deposit", eur.ID, "deposit", object{"amount": "100.00", "currency": "EUR",
+			"money_source": "card", "metadata": object{"mock_scenario": "duplicate"}}, &deposit))
+		require.NoError(t, teller.money(t.Context(), "withdraw", eur.ID, "withdraw", object{"amount": "25.00", "currency": "EUR",
+			"external_target": object{"bank_account_number": "DE00123456786789"}}, &payout))
+		require.NoError(t, teller.money(t.Context(), "transfer", eur.ID, "transfer",
+			object{"amount": "40.00", "currency": "EUR", "destination_account_id": usd.ID}, &transfer))
+
+		require.NoError(t, teller.balances(t.Context(), eur.ID, usd.ID))
+		assert.Equal(t, []balance{{"EUR", "35.00", "0.00", "35.00"}, {"USD", "43.36", "0.00", "43.36"}}, teller.story.Balances)
+		checkBooks(t, app)
+	})
+}
+
+func TestBothListenersAnswer(t *testing.T) {
+	app := startApp(t, nil)
+	person(t, app, "ada")
+	for path, want := range map[string]string{"/healthz": `"status":"ok"`, "/readyz": `"name":"database","status":"ok"`, "/openapi.json": `"openapi":"3.1`,
+		"/docs": "<html"} {
+		status, body := fetch(t, app.PublicURL()+path)
+		assert.Equal(t, http.StatusOK, status, path)
+		assert.Contains(t, body, want, path)
+	}
+	status, body := fetch(t, app.AdminURL()+"/metrics")
+	assert.Equal(t, http.StatusOK, status)
+	for _, line := range []string{`florin_http_requests_total{method="POST",route="/user",status="201"} 1`,
+		`florin_oldest_event_without_position_seconds 0`, "go_goroutines "} {
+		assert.Contains(t, body, line)
+	}
+	status, _ = fetch(t, app.AdminURL()+"/debug/pprof/goroutine?debug=1")
+	assert.Equal(t, http.StatusOK, status)
+}
+
+func TestS31_MetricsAndProfilesAreNotPublic(t *testing.T) {
+	app := startApp(t, nil)
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap"} {
+		status, _ := fetch(t, app.PublicURL()+path)
+		assert.Equal(t, http.StatusNotFound, status, path)
+	}
+}
+
+// The time of the processor is measured, not that of the clock on the wall, because tests share the machine with others.
+func TestFirstAnswerWithin300Milliseconds(t *testing.T) {
+	best := time.Hour
+	for range 3 {
+		config, err := loadConfig(settings(t, nil))
+		require.NoError(t, err)
+		runtime.GC() // the garbage of other tests is not this one's
+		before := processorTime(t)
+		app, err := NewApp(t.Context(), config, Options{Log: quietLog()})
+		require.NoError(t, err)
+		// The administrator's password is hashed beside the start and delays no answer.
+		go func() { _ = app.Server.ServePublic(app.public) }()
+		status, _ := fetch(t, app.PublicURL()+"/readyz")
+		best = min(best, processorTime(t)-before)
+		assert.Equal(t, http.StatusOK, status)
+		require.NoError(t, app.Stop())
+	}
+	assert.Less(t, best, 300*time.Millisecond)
+}
+
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+func TestStopWithoutStartGivesEverythingBack(t *testing.T) {
+	app := buildApp(t, nil, Options{})
+	require.NoError(t, app.Stop())
+	require.NoError(t, app.Stop(), "a second call waits for the first")
+}
+
+func TestAPortThatIsTakenIsAnErrorOfTheStart(t *testing.T) {
+	app := startApp(t, nil)
+	config, err := loadConfig(settings(t, map[string]string{"HTTP_ADDR": strings.TrimPrefix(app.PublicURL(), "http://")}))
+	require.NoError(t, err)
+	_, err = NewApp(t.Context(), config, Options{Log: app.Log})
+	require.ErrorContains(t, err, "listen")
+}
+
+func TestAPartThatFailsIsReported(t *testing.T) {
+	config, err := loadConfig(settings(t, nil))
+	require.NoError(t, err)
+	app, err := NewApp(t.Context(), config, Options{Log: quietLog()})
+	require.NoError(t, err)
+	require.NoError(t, app.admin.Close())
+	app.Start()
+	assert.ErrorContains(t, <-app.Failed(), "admin listener")
+	assert.ErrorContains(t, app.Stop(), "admin listener")
+}
+
+func TestF121_TerminationFinishesRequestsInFlight(t *testing.T) {
+	app := startApp(t, map[string]string{"MOCK_AUTOCOMPLETE": "off"})
+	c := person(t, app, "ada")
+	eur := openAccount(t, c, "EUR")
+	var open transactionView
+	require.NoError(t, c.keyed(t.Context(), "k", "/account/"+eur.ID+"/deposit", object{"amount": "5.00", "currency": "EUR", "money_source": "card"}, &open))
+	type answer struct {
+		view transactionView
+		err  error
+	}
+	waiting := make(chan answer, 1)
+	go func() {
+		var a answer
+		a.err = c.wait(t.Context(), "/transaction/"+open.ID+"/status", &a.view)
+		waiting <- a
+	}()
+	until(t, "the request waits", func() bool { return app.Waiters.Count() == 1 })
+	began := time.Now()
+	require.NoError(t, app.Stop())
+	assert.Less(t, time.Since(began), 8*time.Second, "the wait of 10 s must be cut short")
+	got := <-waiting
+	require.NoError(t, got.err, "F120: the one who waits is answered with the state as it is")
+	assert.Equal(t, "pending", got.view.Status)
+	_, err := http.Get(app.PublicURL() + "/healthz") //nolint:noctx // the connection is refused
+	require.Error(t, err, "nobody listens any more")
+}
+
+func TestReadinessEndsWithTheFirstStepOfTheStop(t *testing.T) {
+	app := startApp(t, nil)
+	status, _ := fetch(t, app.PublicURL()+"/readyz")
+	require.Equal(t, http.StatusOK, status)
+	app.draining.Store(true)
+	status, body := fetch(t, app.PublicURL()+"/readyz")
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	assert.Contains(t, body, `"name":"serving","status":"failed"`)
+	status, _ = fetch(t, app.PublicURL()+"/healthz")
+	assert.Equal(t, http.StatusOK, status)
+}
+
+func TestRetentionAsksForThirtyDays(t *testing.T) {
+	now := time.Date(2026, 3, 31, 12, 0, 0, 0, time.UTC)
+	var before time.Time
+	r := retention{now: func() time.Time { return now }, log: quietLog(), every: time.Hour,
+		purge: func(_ context.Context, at time.Time) (int, error) { before = at; return 2, nil }}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, r.Run(ctx), "a loop that is told to end ends without an error")
+	assert.Equal(t, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), before)
+}
