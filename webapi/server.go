@@ -16,6 +16,7 @@ import (
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
 
 	"florin/domain/account"
+	"florin/pkg/crashpoint"
 	webaccount "florin/webapi/account"
 	webauth "florin/webapi/auth"
 	"florin/webapi/decode"
@@ -190,6 +191,9 @@ func publicApp(deps Deps, table []Route) *fiber.App {
 	}
 	for _, route := range table {
 		chain := append(admission(deps, route, shares), middleware.Deadline(capacity.Within))
+		if point, named := repliedPoint[route.Share]; named && crashpoint.Enabled {
+			chain = append(chain, middleware.Replied(point))
+		}
 		chain = append(chain, bodyOf(route), route.Handler)
 		if route.Method == fiber.MethodGet {
 			app.Get(route.Path, chain...) // which takes HEAD too
@@ -199,6 +203,9 @@ func publicApp(deps Deps, table []Route) *fiber.App {
 	}
 	return app
 }
+
+// repliedPoint is the crash point behind the answers of a share.
+var repliedPoint = map[Share]string{Money: crashpoint.ReplyWritten, Providers: crashpoint.WebhookAnswered}
 
 // admission is what a request passes before any work is done for it: how often, who, how many at once. Callers are
 // identified before they are counted, and counted before they are refused, so that guessing costs the guesser.

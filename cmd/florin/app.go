@@ -19,6 +19,7 @@ import (
 	"florin/infra/provider/mock"
 	"florin/infra/provider/mock/bank"
 	"florin/pkg/crashpoint"
+	"florin/pkg/eventbus"
 	"florin/pkg/telemetry"
 	accountsvc "florin/service/account"
 	"florin/service/auth"
@@ -55,10 +56,11 @@ type App struct {
 	// Bank is the mock bank in this process, nil where MOCK_BANK_URL names another.
 	Bank *bank.Bank
 
-	log        *database.Log
-	mock       *mock.Client
-	bankServer *http.Server
-	tracesStop func(context.Context) error
+	log         *database.Log
+	subscribers map[string]eventbus.PositionedHandler
+	mock        *mock.Client
+	bankServer  *http.Server
+	tracesStop  func(context.Context) error
 
 	public, admin, bankListener, webhooks net.Listener
 	certificate                           atomic.Pointer[tls.Certificate]
@@ -100,6 +102,11 @@ func (a *App) Start() {
 	a.loop("administrator", a.work, a.ensureAdmin)
 	a.loop("relay", a.delivery, a.Relay.Run)
 	a.loop("waiters", a.delivery, a.followLog)
+	for name, handle := range a.subscribers {
+		a.loop("subscriber "+name, a.delivery, func(ctx context.Context) error {
+			return a.Subscriptions.SubscribePositioned(ctx, name, handle)
+		})
+	}
 	a.loop("sweep", a.work, a.Sweep.Run)
 	a.loop("retention", a.work, a.retention().Run)
 	if a.DB.Dialect() == database.Postgres {
@@ -138,7 +145,9 @@ func (a *App) stop() error {
 	a.delivery.stop()
 	a.base.stop()
 	if a.bankServer != nil {
-		// Calls that a scenario holds back ended with the bank's Run, so this waits for nobody.
+		// Calls that a scenario holds back ended with the bank's Run. Connections that our client has opened and not used
+		// yet would count as busy for five seconds, so they are closed first, and this waits for nobody.
+		a.mock.Close()
 		failures = append(failures, describe("mock bank", a.bankServer.Shutdown(drain)))
 	}
 	failures = append(failures, a.loops.Wait())
@@ -179,7 +188,7 @@ func (a *App) close(ctx context.Context) error {
 func (a *App) loop(name string, s stage, run func(context.Context) error) {
 	a.loops.Go(func() error {
 		err := run(s.ctx)
-		if s.ctx.Err() != nil || a.draining.Load() || err == nil && name == "administrator" {
+		if s.ctx.Err() != nil || a.draining.Load() {
 			return nil
 		}
 		if err == nil {

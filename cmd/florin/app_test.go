@@ -13,25 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWholeProgramMovesMoney(t *testing.T) {
-	onEach(t, nil, func(t *testing.T, app *App) {
-		c := person(t, app, "ada")
-		teller := teller{client: c, out: t.Output()}
-		eur, usd := openAccount(t, c, "EUR"), openAccount(t, c, "USD")
-		var deposit, payout, transfer transactionView
-		require.NoError(t, teller.money(t.Context(), "deposit", eur.ID, "deposit", object{"amount": "100.00", "currency": "EUR",
-			"money_source": "card", "metadata": object{"mock_scenario": "duplicate"}}, &deposit))
-		require.NoError(t, teller.money(t.Context(), "withdraw", eur.ID, "withdraw", object{"amount": "25.00", "currency": "EUR",
-			"external_target": object{"bank_account_number": "DE00123456786789"}}, &payout))
-		require.NoError(t, teller.money(t.Context(), "transfer", eur.ID, "transfer",
-			object{"amount": "40.00", "currency": "EUR", "destination_account_id": usd.ID}, &transfer))
-
-		require.NoError(t, teller.balances(t.Context(), eur.ID, usd.ID))
-		assert.Equal(t, []balance{{"EUR", "35.00", "0.00", "35.00"}, {"USD", "43.36", "0.00", "43.36"}}, teller.story.Balances)
-		checkBooks(t, app)
-	})
-}
-
 func TestBothListenersAnswer(t *testing.T) {
 	app := startApp(t, nil)
 	person(t, app, "ada")
@@ -62,7 +43,7 @@ func TestS31_MetricsAndProfilesAreNotPublic(t *testing.T) {
 // The time of the processor is measured, not that of the clock on the wall, because tests share the machine with others.
 func TestFirstAnswerWithin300Milliseconds(t *testing.T) {
 	best := time.Hour
-	for range 3 {
+	for range 5 {
 		config, err := loadConfig(settings(t, nil))
 		require.NoError(t, err)
 		runtime.GC() // the garbage of other tests is not this one's
@@ -76,6 +57,7 @@ func TestFirstAnswerWithin300Milliseconds(t *testing.T) {
 		assert.Equal(t, http.StatusOK, status)
 		require.NoError(t, app.Stop())
 	}
+	t.Log("processor time to the first answer:", best)
 	assert.Less(t, best, 300*time.Millisecond)
 }
 
@@ -111,31 +93,39 @@ func TestAPartThatFailsIsReported(t *testing.T) {
 	assert.ErrorContains(t, app.Stop(), "admin listener")
 }
 
-func TestF121_TerminationFinishesRequestsInFlight(t *testing.T) {
-	app := startApp(t, map[string]string{"MOCK_AUTOCOMPLETE": "off"})
-	c := person(t, app, "ada")
-	eur := openAccount(t, c, "EUR")
-	var open transactionView
-	require.NoError(t, c.keyed(t.Context(), "k", "/account/"+eur.ID+"/deposit", object{"amount": "5.00", "currency": "EUR", "money_source": "card"}, &open))
-	type answer struct {
-		view transactionView
-		err  error
-	}
-	waiting := make(chan answer, 1)
-	go func() {
-		var a answer
-		a.err = c.wait(t.Context(), "/transaction/"+open.ID+"/status", &a.view)
-		waiting <- a
-	}()
-	until(t, "the request waits", func() bool { return app.Waiters.Count() == 1 })
-	began := time.Now()
-	require.NoError(t, app.Stop())
-	assert.Less(t, time.Since(began), 8*time.Second, "the wait of 10 s must be cut short")
-	got := <-waiting
-	require.NoError(t, got.err, "F120: the one who waits is answered with the state as it is")
-	assert.Equal(t, "pending", got.view.Status)
-	_, err := http.Get(app.PublicURL() + "/healthz") //nolint:noctx // the connection is refused
-	require.Error(t, err, "nobody listens any more")
+func TestF121_TerminationAnswersRequestsInFlightAndTheRestGoesOnLater(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		c := r.user()
+		euros := c.open("EUR")
+		id := c.deposit(euros, "5.00", "EUR").text(t, "id")
+		waiting := make(chan answer, 1)
+		go func() { waiting <- c.do("GET", "/transaction/"+id+"/status", "", "Prefer", "wait=30") }()
+		r.until(func() bool { return r.app.Waiters.Count() == 1 }, "the request waits")
+		began, address := time.Now(), r.url+"/healthz"
+		r.stop()
+		assert.Less(t, time.Since(began), 15*time.Second, "the wait of 30 s must be cut short")
+		got := <-waiting
+		require.Equal(t, http.StatusOK, got.status, "F120: who waits is answered with the state as it is")
+		assert.Equal(t, "pending", got.text(t, "status"))
+		response, err := r.http.Get(address)
+		if err == nil {
+			err = response.Body.Close()
+		}
+		require.Error(t, err, "nobody listens any more")
+
+		r.start()
+		r.complete(r.payment(id))
+		c.await(id, "completed")
+		assert.Equal(t, "5.00 0.00 5.00", c.balance(euros))
+	})
+}
+
+// payment is the provider's id of a transaction.
+func (r *rig) payment(transaction string) string {
+	var id string
+	require.NoError(r.t, r.app.DB.Reader().WithContext(r.t.Context()).
+		Raw("SELECT payment_id FROM transactions WHERE id = ?", transaction).Row().Scan(&id))
+	return id
 }
 
 func TestReadinessEndsWithTheFirstStepOfTheStop(t *testing.T) {

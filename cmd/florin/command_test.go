@@ -98,39 +98,34 @@ func TestVerifyEndsWithOneWhenTheBooksAreWrong(t *testing.T) {
 	assert.Contains(t, stdout, "VIOLATED")
 }
 
-// deadEvent makes a dead letter of a webhook that completes the payment.
-func deadEvent(t *testing.T, app *App, transactionID, paymentID string) (letter uuid.UUID) {
-	t.Helper()
+// deadEvent makes a dead letter of a webhook that completes the payment, and returns its id.
+func deadEvent(r *rig, transactionID string, minor int64) uuid.UUID {
 	letter, inbox := uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())
-	now := app.Clock()
+	now := r.app.Clock()
 	event := account.PaymentReceivedEvent{Provider: "mock", EventID: "evt_" + inbox.String(), Kind: account.ReceivedCompleted, Type: "payment.completed",
-		PaymentID: paymentID, TransactionID: uuid.MustParse(transactionID), Amount: 500, Currency: "EUR", OccurredAt: now,
+		PaymentID: r.payment(transactionID), TransactionID: uuid.MustParse(transactionID), Amount: minor, Currency: "EUR", OccurredAt: now,
 		Cause: account.CauseWebhook, Raw: []byte(`{"type":"payment.completed"}`)}
-	err := app.Ledger.Do(t.Context(), account.Needs{}, func(_ context.Context, u account.UnitOfWork) error {
+	err := r.app.Ledger.Do(r.t.Context(), account.Needs{}, func(_ context.Context, u account.UnitOfWork) error {
 		u.AddInbox(account.InboxRecord{ID: inbox, Event: event, Status: account.InboxDead, Reason: "internal", Tries: 8, ReceivedAt: now, ProcessedAt: now})
 		u.AddDeadLetter(account.DeadLetter{ID: letter, Source: "inbox", SourceID: inbox, Reason: "internal", LastError: "it panicked", Tries: 8,
 			Payload: string(event.Raw), Status: "open", CreatedAt: now})
 		return nil
 	})
-	require.NoError(t, err)
+	require.NoError(r.t, err)
 	return letter
 }
 
 func TestF62_RedriveAppliesTheEventOnce(t *testing.T) {
-	onEach(t, map[string]string{"MOCK_AUTOCOMPLETE": "off"}, func(t *testing.T, app *App) {
-		environ := map[string]string{"DATABASE_URL": string(app.Config.DatabaseURL)}
-		c := person(t, app, "ada")
-		eur := openAccount(t, c, "EUR")
-		var deposit struct {
-			ID        string `json:"id"`
-			PaymentID string `json:"payment_id"`
-		}
-		require.NoError(t, c.post(t.Context(), "/account/"+eur.ID+"/deposit", object{"amount": "5.00", "currency": "EUR", "money_source": "card"}, &deposit))
-		letter := deadEvent(t, app, deposit.ID, deposit.PaymentID)
+	type listed struct {
+		Data []deadLetter `json:"data"`
+	}
+	eachRig(t, func(t *testing.T, r *rig) {
+		r.foreign = true // the bank was never asked to complete the payment
+		environ := map[string]string{"DATABASE_URL": string(r.config.DatabaseURL)}
+		c := r.user()
+		euros := c.open("EUR")
+		letter := deadEvent(r, c.deposit(euros, "5.00", "EUR").text(t, "id"), 500)
 
-		type listed struct {
-			Data []deadLetter `json:"data"`
-		}
 		code, stdout, stderr := command(t, environ, "dead-letters", "list", "--json")
 		require.Zero(t, code, stderr)
 		open := decoded[listed](t, stdout).Data
@@ -144,10 +139,7 @@ func TestF62_RedriveAppliesTheEventOnce(t *testing.T) {
 		code, stdout, stderr = command(t, environ, "dead-letters", "redrive", letter.String(), "--reason", "the bug is mended", "--json")
 		require.Zero(t, code, stderr)
 		assert.Equal(t, map[string][]uuid.UUID{"redriven": {letter}}, decoded[map[string][]uuid.UUID](t, stdout))
-		until(t, "the sweep worked the event off", func() bool {
-			require.NoError(t, c.get(t.Context(), "/account/"+eur.ID, &eur))
-			return eur.Balance.Posted == "5.00"
-		})
+		r.until(func() bool { return c.balance(euros) == "5.00 0.00 5.00" }, "the sweep worked the event off")
 
 		code, _, stderr = command(t, environ, "dead-letters", "redrive", letter.String(), "--reason", "again")
 		assert.Equal(t, 1, code)
@@ -156,9 +148,9 @@ func TestF62_RedriveAppliesTheEventOnce(t *testing.T) {
 		assert.Empty(t, decoded[listed](t, stdout).Data)
 		_, stdout, _ = command(t, environ, "dead-letters", "list", "--all")
 		assert.Contains(t, stdout, "redriven")
-		require.NoError(t, c.get(t.Context(), "/account/"+eur.ID, &eur))
-		assert.Equal(t, "5.00", eur.Balance.Posted)
-		checkBooks(t, app)
+		r.quiet()
+		assert.Equal(t, "5.00 0.00 5.00", c.balance(euros))
+		assert.EqualValues(t, 1, r.count("SELECT COUNT(*) FROM audit WHERE action = 'dead_letter.redriven' AND reason = 'the bug is mended'"))
 	})
 }
 

@@ -43,6 +43,7 @@ type Config struct {
 
 	FXSource            string
 	RateLimit           string // "600/m" or "off"
+	LaneBatch           int    // operations in one commit at the most, 0 for the default; for comparison in cmd/bench
 	WebhookAllowPrivate bool
 }
 
@@ -71,6 +72,7 @@ type rawSettings struct {
 	FXSource            string `env:"FX_SOURCE" envDefault:"fixed"`
 	RateLimit           string `env:"RATE_LIMIT" envDefault:"600/m"`
 	WebhookAllowPrivate string `env:"WEBHOOK_ALLOW_PRIVATE" envDefault:"false"`
+	LaneBatch           string `env:"FLORIN_LANE_BATCH"`
 }
 
 // secretSettings may each be given as NAME_FILE, the path of a file that holds the value.

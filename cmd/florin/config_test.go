@@ -39,7 +39,7 @@ func TestConfigReadsEverySetting(t *testing.T) {
 	c, err := loadConfig(map[string]string{"HTTP_ADDR": "0.0.0.0:80", "DATA_DIR": "/var/lib/florin/", "JWT_SECRET": goodSecret + ", " + goodSecret + "x",
 		"MOCK_AUTOCOMPLETE": "off", "MOCK_WEBHOOK_SECRET": goodWebhook, "PAYMENT_DEADLINE": "90m", "CORS_ORIGINS": "https://a.example",
 		"TRUSTED_PROXIES": "10.0.0.0/8", "WEBHOOK_ALLOW_PRIVATE": "true", "RATE_LIMIT": "off", "MOCK_BANK_URL": "http://127.0.0.1:8082",
-		"MOCK_BANK_API_KEY": "k", "TLS_CERT": ""})
+		"MOCK_BANK_API_KEY": "k", "TLS_CERT": "", "FLORIN_LANE_BATCH": "7"})
 	require.NoError(t, err)
 	assert.Equal(t, secret("sqlite:///var/lib/florin/florin.db"), c.DatabaseURL)
 	assert.Equal(t, []string{goodSecret, goodSecret + "x"}, reveal(c.JWTSecrets))
@@ -48,6 +48,7 @@ func TestConfigReadsEverySetting(t *testing.T) {
 	assert.Contains(t, c.CORSOrigins, "https://a.example")
 	assert.Len(t, c.TrustedProxies, 1)
 	assert.True(t, c.WebhookAllowPrivate)
+	assert.Equal(t, 7, c.LaneBatch)
 }
 
 func TestConfigNamesEveryFaultAtOnceAndNoSecret(t *testing.T) {
@@ -56,7 +57,7 @@ func TestConfigNamesEveryFaultAtOnceAndNoSecret(t *testing.T) {
 		"TRUSTED_PROXIES": "nowhere", "CORS_ORIGINS": "*", "DATABASE_URL": "mysql://root:" + canary + "@db/florin", "JWT_SECRET": canary,
 		"ADMIN_PASSWORD": "short", "PAYMENT_PROVIDER": "stripe", "PAYMENT_DEADLINE": "tomorrow", "AMOUNT_LIMIT": "1e9",
 		"MOCK_BANK_URL": "127.0.0.1", "MOCK_BANK_WEBHOOK_URL": "ftp://x", "MOCK_WEBHOOK_SECRET": canary, "MOCK_AUTOCOMPLETE": "-1s",
-		"FX_SOURCE": "ecb", "RATE_LIMIT": "many", "WEBHOOK_ALLOW_PRIVATE": "maybe", "EVENT_BUS_URL": "nats://" + canary,
+		"FX_SOURCE": "ecb", "RATE_LIMIT": "many", "FLORIN_LANE_BATCH": "0", "WEBHOOK_ALLOW_PRIVATE": "maybe", "EVENT_BUS_URL": "nats://" + canary,
 		"SMTP_URL_FILE": "/nowhere/smtp"}
 	_, err := loadConfig(environ)
 	var faults configError

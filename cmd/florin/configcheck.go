@@ -54,6 +54,7 @@ func (r *reader) read() Config {
 
 		FXSource:            r.oneOf("FX_SOURCE", raw.FXSource, fixed.Name),
 		WebhookAllowPrivate: r.boolean("WEBHOOK_ALLOW_PRIVATE", raw.WebhookAllowPrivate),
+		LaneBatch:           r.count("FLORIN_LANE_BATCH", raw.LaneBatch),
 	}
 	c.DatabaseURL = r.databaseURL(raw.DatabaseURL, c.DataDir)
 	c.MockAutocomplete = bank.AutocompleteOff
@@ -131,6 +132,18 @@ func (r *reader) boolean(name, value string) bool {
 		r.fault(name, "%q is neither true nor false", value)
 	}
 	return b
+}
+
+// count reads a whole number of at least 1; 0 where it is not set.
+func (r *reader) count(name, value string) int {
+	if value == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(value, 10, 31)
+	if err != nil || n == 0 {
+		r.fault(name, "%q is not a whole number of at least 1", value)
+	}
+	return int(n)
 }
 
 func (r *reader) amount(name, value string) string {

@@ -13,17 +13,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-
-	"florin/infra/database"
-	"florin/infra/database/databasetest"
 )
 
 // adminPassword is given to servers of tests, so that they draw none.
 const adminPassword = "correct-horse-battery-77"
 
 func TestMain(m *testing.M) {
-	// A throwaway PostgreSQL lives as long as the test binary.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait"))
+	goleak.VerifyTestMain(m,
+		// A throwaway PostgreSQL lives as long as the test binary.
+		goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait"),
+		// fasthttp's worker pool looks every ten seconds whether it was stopped, and its clock is the process's own.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 }
 
 // settings are those of a server for a test, on free ports and in a folder of its own.
@@ -58,19 +59,6 @@ func startApp(t *testing.T, more map[string]string) *App {
 	return app
 }
 
-// onEach runs the test with a server on each database.
-func onEach(t *testing.T, more map[string]string, run func(t *testing.T, app *App)) {
-	for _, dialect := range []database.Dialect{database.SQLite, database.Postgres} {
-		t.Run(string(dialect), func(t *testing.T) {
-			with := map[string]string{"DATABASE_URL": databasetest.URL(t, dialect)}
-			for name, value := range more {
-				with[name] = value
-			}
-			run(t, startApp(t, with))
-		})
-	}
-}
-
 // person is a logged-in client of a server.
 func person(t *testing.T, app *App, name string) *demoClient {
 	t.Helper()
@@ -87,18 +75,6 @@ func openAccount(t *testing.T, c *demoClient, currency string) accountView {
 	var a accountView
 	require.NoError(t, c.post(t.Context(), "/account", object{"currency": currency}, &a))
 	return a
-}
-
-// checkBooks waits until nothing is on its way any more and then checks every invariant.
-func checkBooks(t *testing.T, app *App) {
-	t.Helper()
-	until(t, "no webhook of the bank waits", func() bool { return app.Bank.PendingWebhooks() == 0 })
-	until(t, "every event has its position", func() bool {
-		_, waits, err := app.log.OldestWaiting(t.Context())
-		require.NoError(t, err)
-		return !waits
-	})
-	databasetest.CheckInvariants(t, app.DB, app.Clock())
 }
 
 // until repeats a look until it says yes; the test's own deadline ends it.

@@ -22,16 +22,19 @@ func (a *App) followLog(ctx context.Context) error {
 	return a.Subscriptions.Follow(ctx, "waiters", eventbus.Positioned(a.Waiters.HandleEvent))
 }
 
-// ensureAdmin bootstraps the user admin beside the start, because hashing a password takes longer than all else. In
-// production it makes none up: without ADMIN_PASSWORD there is no administrator.
+// ensureAdmin bootstraps the user admin beside the start, because hashing a password takes longer than all else, and then
+// rests until ctx ends. In production it makes none up: without ADMIN_PASSWORD there is no administrator.
 func (a *App) ensureAdmin(ctx context.Context) error {
-	defer close(a.adminReady)
-	if a.Config.Production && a.Config.AdminPassword == "" {
-		return nil
+	if !a.Config.Production || a.Config.AdminPassword != "" {
+		drawn, err := a.Users.EnsureAdmin(ctx, string(a.Config.AdminPassword))
+		if err != nil {
+			return err
+		}
+		a.adminPassword = drawn
 	}
-	drawn, err := a.Users.EnsureAdmin(ctx, string(a.Config.AdminPassword))
-	a.adminPassword = drawn
-	return err
+	close(a.adminReady)
+	<-ctx.Done()
+	return nil
 }
 
 // retention clears what must not be kept for ever.

@@ -30,7 +30,11 @@ func (p *program) serve(ctx context.Context) error {
 	}
 	began := time.Now()
 	log := telemetry.NewLogger(p.stderr, slog.LevelInfo)
-	app, err := NewApp(ctx, config, Options{Log: log})
+	options, err := testOptions(p.environ, Options{Log: log})
+	if err != nil {
+		return err
+	}
+	app, err := NewApp(ctx, config, options)
 	if err != nil {
 		return err
 	}

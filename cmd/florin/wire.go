@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"florin/docs"
@@ -51,6 +53,8 @@ type Options struct {
 	Rates fx.Source
 	// EventBus is put around the bus that payment events are published on.
 	EventBus func(eventbus.Publisher) eventbus.Publisher
+	// Subscribers are durable readers of the log, by name.
+	Subscribers map[string]eventbus.PositionedHandler
 }
 
 // NewApp builds the graph and opens what it needs: the database, migrated, and the listeners. Nothing runs until Start.
@@ -88,6 +92,10 @@ func (a *App) build(ctx context.Context, options Options) error {
 		return err
 	}
 	a.buildLog()
+	a.subscribers = options.Subscribers
+	if err := a.Subscriptions.Prepare(ctx, slices.Sorted(maps.Keys(a.subscribers))...); err != nil {
+		return err
+	}
 	if err := a.buildServices(options); err != nil {
 		return err
 	}
@@ -116,6 +124,7 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 		return err
 	}
 	a.Ledger, a.Books = database.NewLedger(a.DB), database.NewBooks(a.DB)
+	a.Ledger.MaxBatch = a.Config.LaneBatch
 	a.log = database.NewLog(a.DB, a.Clock)
 	return nil
 }

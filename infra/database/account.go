@@ -57,14 +57,6 @@ func (r accountRow) toAccount() (*account.Account, error) {
 	return a, nil
 }
 
-// changes are the columns of an account that move, with their values.
-func (r accountRow) changes() map[string]any {
-	return map[string]any{
-		"name": r.Name, "status": r.Status, "posted": r.Posted, "held": r.Held, "entry_seq": r.EntrySeq, "last_entry_at": r.LastEntryAt,
-		"updated_at": r.Updated, "closed_at": r.Closed,
-	}
-}
-
 // settled is the row as it stood, with what may move taken from the other: equal to it when nothing else has changed.
 func (r accountRow) settled(now accountRow) accountRow {
 	r.Name, r.Status, r.Posted, r.Held, r.EntrySeq = now.Name, now.Status, now.Posted, now.Held, now.EntrySeq

@@ -3,19 +3,12 @@ package database
 import (
 	"bytes"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/google/uuid"
-	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"florin/domain/account"
 )
-
-// locked is how a unit of work locks rows: against each other, but not against the foreign keys that point at them. It
-// disappears on SQLite, where the transaction has locked the file.
-var locked = clause.Locking{Strength: "NO KEY UPDATE"}
 
 // batch is the units of work that share one transaction: what they need is loaded together, in one order, and what they
 // change is written together.
@@ -53,61 +46,50 @@ func (b *batch) newUnit(needs account.Needs) *unit {
 	return u
 }
 
-// load reads what the units need, each table with one statement: transactions locked by id, then accounts locked by id,
-// then, under those locks, the rest.
-func (b *batch) load(tx *gorm.DB) error {
-	var transactions, accounts, keys, askedOpen []uuid.UUID
-	var inbox, effects [][]any
-	for _, u := range b.units {
-		transactions = append(transactions, u.needs.Transactions...)
-		accounts = append(accounts, u.needs.Accounts...)
-		if u.needs.OpenPayments {
-			askedOpen = append(askedOpen, u.needs.Accounts...)
-		}
-		if u.needs.Key != nil {
-			keys = append(keys, *u.needs.Key)
-		}
-		if u.needs.Inbox != nil {
-			inbox = append(inbox, []any{u.needs.Inbox.Provider, u.needs.Inbox.EventID})
-		}
-		for _, e := range u.needs.Effects {
-			effects = append(effects, []any{e.Provider, e.Ref, e.Effect})
-		}
-	}
-	transactions = sorted(transactions)
-	if err := b.loadTransactions(tx, transactions); err != nil {
-		return err
-	}
-	for _, t := range b.state.transactions {
-		accounts = append(accounts, t.AccountID, t.CounterpartyID)
-	}
-	if err := b.loadAccounts(tx, sorted(accounts)); err != nil {
-		return err
-	}
-	if err := b.loadOpenPayments(tx, sorted(askedOpen)); err != nil {
-		return err
-	}
-	if err := b.loadHolds(tx, transactions); err != nil {
-		return err
-	}
-	if err := b.loadKeys(tx, sorted(keys)); err != nil {
-		return err
-	}
-	if err := b.loadInbox(tx, inbox); err != nil {
-		return err
-	}
-	return b.loadEffects(tx, effects)
+// wants is what the units of a batch need, each list in order and without repeats.
+type wants struct {
+	transactions []uuid.UUID // locked, with their holds and with the accounts that they speak of
+	accounts     []uuid.UUID // locked too
+	open         []uuid.UUID // accounts of which it is asked whether payments are open
+	keys         []uuid.UUID
+	inbox        []account.InboxKey
+	effects      []account.EffectKey
 }
 
-func (b *batch) loadTransactions(tx *gorm.DB, ids []uuid.UUID) error {
-	if len(ids) == 0 {
-		return nil
+// loaded is the rows that are there.
+type loaded struct {
+	transactions []transactionRow
+	accounts     []accountRow
+	open         []uuid.UUID
+	holds        []holdRow
+	keys         []keyRow
+	inbox        []inboxRow
+	effects      []effectRow
+}
+
+func (b *batch) wants() wants {
+	var w wants
+	for _, u := range b.units {
+		w.transactions = append(w.transactions, u.needs.Transactions...)
+		w.accounts = append(w.accounts, u.needs.Accounts...)
+		if u.needs.OpenPayments {
+			w.open = append(w.open, u.needs.Accounts...)
+		}
+		if u.needs.Key != nil {
+			w.keys = append(w.keys, *u.needs.Key)
+		}
+		if u.needs.Inbox != nil {
+			w.inbox = append(w.inbox, *u.needs.Inbox)
+		}
+		w.effects = append(w.effects, u.needs.Effects...)
 	}
-	var rows []transactionRow
-	if err := tx.Clauses(locked).Where("id IN ?", ids).Order("id").Find(&rows).Error; err != nil {
-		return err
-	}
-	for _, row := range rows {
+	w.transactions, w.accounts, w.open, w.keys = sorted(w.transactions), sorted(w.accounts), sorted(w.open), sorted(w.keys)
+	return w
+}
+
+// take makes objects of the rows, and keeps the rows to tell later what has changed.
+func (b *batch) take(f loaded) error {
+	for _, row := range f.transactions {
 		t, err := row.toTransaction()
 		if err != nil {
 			return err
@@ -118,80 +100,27 @@ func (b *batch) loadTransactions(tx *gorm.DB, ids []uuid.UUID) error {
 		}
 		b.state.transactions[t.ID] = t
 	}
-	return nil
-}
-
-func (b *batch) loadAccounts(tx *gorm.DB, ids []uuid.UUID) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	var rows []accountRow
-	if err := tx.Clauses(locked).Where("id IN ? AND kind = 'user'", ids).Order("id").Find(&rows).Error; err != nil {
-		return err
-	}
-	for _, row := range rows {
+	for _, row := range f.accounts {
 		a, err := row.toAccount()
 		if err != nil {
 			return err
 		}
 		b.state.accounts[a.ID], b.was.accounts[a.ID] = a, row
 	}
-	return nil
-}
-
-func (b *batch) loadOpenPayments(tx *gorm.DB, accounts []uuid.UUID) error {
-	if len(accounts) == 0 {
-		return nil
-	}
-	var open []uuid.UUID
-	err := tx.Model(&transactionRow{}).Distinct().Where("account_id IN ? AND next_attempt_at IS NOT NULL", accounts).Pluck("account_id", &open).Error
-	for _, id := range open {
+	for _, id := range f.open {
 		b.state.openPayments[id] = true
 	}
-	return err
-}
-
-func (b *batch) loadHolds(tx *gorm.DB, transactions []uuid.UUID) error {
-	if len(transactions) == 0 {
-		return nil
-	}
-	var rows []holdRow
-	if err := tx.Where("transaction_id IN ?", transactions).Find(&rows).Error; err != nil {
-		return err
-	}
-	for _, row := range rows {
+	for _, row := range f.holds {
 		h, err := row.toHold()
 		if err != nil {
 			return err
 		}
 		b.state.holds[h.TransactionID], b.was.holds[h.TransactionID] = h, row
 	}
-	return nil
-}
-
-func (b *batch) loadKeys(tx *gorm.DB, hashes []uuid.UUID) error {
-	if len(hashes) == 0 {
-		return nil
-	}
-	var rows []keyRow
-	if err := tx.Where("key_hash IN ?", hashes).Find(&rows).Error; err != nil {
-		return err
-	}
-	for _, row := range rows {
+	for _, row := range f.keys {
 		b.state.keys[row.KeyHash], b.was.keys[row.KeyHash] = row.toRecord(), row
 	}
-	return nil
-}
-
-func (b *batch) loadInbox(tx *gorm.DB, keys [][]any) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	var rows []inboxRow
-	if err := tx.Where(isOneOf("(provider, event_id)", keys)).Find(&rows).Error; err != nil {
-		return err
-	}
-	for _, row := range rows {
+	for _, row := range f.inbox {
 		record, err := row.toRecord()
 		if err != nil {
 			return err
@@ -202,31 +131,10 @@ func (b *batch) loadInbox(tx *gorm.DB, keys [][]any) error {
 		}
 		b.state.inbox[key] = record
 	}
-	return nil
-}
-
-func (b *batch) loadEffects(tx *gorm.DB, keys [][]any) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	var rows []effectRow
-	if err := tx.Where(isOneOf("(provider, ref, effect)", keys)).Find(&rows).Error; err != nil {
-		return err
-	}
-	for _, row := range rows {
+	for _, row := range f.effects {
 		b.state.effects[row.key()] = true
 	}
 	return nil
-}
-
-// isOneOf asks for the keys of several columns. It says VALUES, because SQLite compares such a key with a query and not
-// with a list.
-func isOneOf(columns string, keys [][]any) clause.Expr {
-	values := make([]any, len(keys))
-	for i, key := range keys {
-		values[i] = key
-	}
-	return clause.Expr{SQL: columns + " IN (VALUES ?" + strings.Repeat(", ?", len(keys)-1) + ")", Vars: values}
 }
 
 // merge takes over what a unit that ended well has seen and changed.

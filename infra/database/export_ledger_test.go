@@ -6,37 +6,38 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-
-	"florin/domain/account"
 )
 
-// InTxFunc runs one transaction, as (*DB).inTx does.
-type InTxFunc = func(ctx context.Context, fn func(tx *gorm.DB) error) error
+// TryFunc is one try to commit. A spoil takes back what the operations have done, in place of writing it.
+type TryFunc = func(ctx context.Context, spoil error) error
 
-// Intercept puts wrap between the ledger and its transactions.
-func (l *Ledger) Intercept(wrap func(next InTxFunc) InTxFunc) { l.inTx = wrap(l.inTx) }
-
-// RunTogether runs several operations as one batch, one after the other, each on what those before it left; it returns what
-// each ended with, and the error of the whole.
-func (l *Ledger) RunTogether(ctx context.Context, needs account.Needs, fns ...func(u account.UnitOfWork) error) ([]error, error) {
-	refusals := make([]error, len(fns))
-	b := newBatch(&l.known)
-	for range fns {
-		b.newUnit(needs)
+// Intercept puts wrap around each try of the ledger to commit.
+func (l *Ledger) Intercept(wrap func(next TryFunc) TryFunc) {
+	inner := l.attempt
+	l.attempt = func(ctx context.Context, w wants, apply func(loaded) (*writes, error)) error {
+		next := func(ctx context.Context, spoil error) error {
+			return inner(ctx, w, func(f loaded) (*writes, error) {
+				written, err := apply(f)
+				if err == nil {
+					err = spoil
+				}
+				return written, err
+			})
+		}
+		return wrap(next)(ctx, nil)
 	}
-	err := l.inTx(ctx, func(tx *gorm.DB) error {
-		if err := b.load(tx); err != nil {
-			return err
-		}
-		for i, u := range b.units {
-			refusals[i] = call(ctx, u, func(_ context.Context, u account.UnitOfWork) error { return fns[i](u) })
-			if refusals[i] == nil {
-				b.merge(u)
-			}
-		}
-		return b.flush(tx)
-	})
-	return refusals, err
+}
+
+// LoseSight makes every look for what became of a commit end with the error.
+func (l *Ledger) LoseSight(err error) {
+	l.inTx = func(context.Context, func(tx *gorm.DB) error) error { return err }
+}
+
+// Waiting is how many operations wait for the commit after the running one.
+func (l *Ledger) Waiting() int {
+	l.lane.mu.Lock()
+	defer l.lane.mu.Unlock()
+	return len(l.lane.waiting)
 }
 
 // Lost is a lost race.
@@ -56,9 +57,4 @@ func VerifyIn(tx *gorm.DB, dialect Dialect, now time.Time, ids ...string) (map[s
 		checks[inv.id] = Check{ID: inv.id, Name: inv.name, Violations: violations}
 	}
 	return checks, nil
-}
-
-// LockingSQL is the statement that locks rows of a unit of work.
-func LockingSQL(tx *gorm.DB) string {
-	return tx.ToSQL(func(tx *gorm.DB) *gorm.DB { return tx.Clauses(locked).Where("id = ?", 1).Find(&[]accountRow{}) })
 }

@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"florin/domain/account"
 	"florin/pkg/crashpoint"
 )
 
@@ -31,42 +32,110 @@ type rowsToAdd struct {
 	audit          []auditRow
 }
 
-// flush writes what the units have changed: one insert per table, then the guarded updates. What a unique key decides comes
-// first and in the order of the keys, so that two that want the same key wait for each other and never in a circle.
-// errLost where another was first.
-func (b *batch) flush(tx *gorm.DB) error {
-	if err := b.prepare(); err != nil {
-		return err
-	}
-	if err := b.insert(tx); err != nil {
-		return err
-	}
-	return b.update(tx)
+// pair is a row as it was loaded and as it is to be.
+type pair[R any] struct{ was, now R }
+
+// writes is what a batch writes: one insert per table in this order, then the guarded updates. What a unique key decides is
+// in the order of the keys, so that two that want the same keys wait for each other and never in a circle.
+type writes struct {
+	rowsToAdd
+	changedTransactions []pair[transactionRow]
+	changedHolds        []pair[holdRow]
+	changedKeys         []pair[keyRow]
+	changedInbox        []pair[inboxRow]
+	changedAccounts     []pair[accountRow]
 }
 
-// prepare turns what was added into rows.
+// writes is what the units have changed.
+func (b *batch) writes() (*writes, error) {
+	if err := b.prepare(); err != nil {
+		return nil, err
+	}
+	w := &writes{rowsToAdd: b.rows}
+	for _, id := range inOrder(b.was.transactions) {
+		now, err := transactionToRow(b.state.transactions[id])
+		if err == nil {
+			err = compare(&w.changedTransactions, b.was.transactions[id], now)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range inOrder(b.was.holds) {
+		if err := compare(&w.changedHolds, b.was.holds[id], holdToRow(b.state.holds[id])); err != nil {
+			return nil, err
+		}
+	}
+	for _, hash := range inOrder(b.was.keys) {
+		if err := compare(&w.changedKeys, b.was.keys[hash], keyToRow(b.state.keys[hash])); err != nil {
+			return nil, err
+		}
+	}
+	for key, was := range b.was.inbox {
+		now, err := inboxToRow(b.state.inbox[key])
+		if err == nil {
+			err = compare(&w.changedInbox, was, now)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range inOrder(b.was.accounts) {
+		if err := compare(&w.changedAccounts, b.was.accounts[id], accountToRow(b.state.accounts[id])); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// changing is a row of which some columns move.
+type changing[R any] interface {
+	comparable
+	TableName() string
+	settled(now R) R
+}
+
+// compare notes a row that has changed. A column that never changes and did is a fault of the program.
+func compare[R changing[R]](changed *[]pair[R], was, now R) error {
+	if was == now {
+		return nil
+	}
+	if was.settled(now) != now {
+		return fmt.Errorf("a column of %s that never changes was changed", was.TableName())
+	}
+	*changed = append(*changed, pair[R]{was, now})
+	return nil
+}
+
+// prepare turns what was added into rows, as the last operation of the batch that touched it has left it.
 func (b *batch) prepare() (err error) {
 	r, added := &b.rows, b.added
 	for _, a := range added.accounts {
-		r.accounts = append(r.accounts, accountToRow(a))
+		r.accounts = append(r.accounts, accountToRow(b.state.accounts[a.ID]))
 	}
-	if r.transactions, err = convertAll(added.transactions, transactionToRow); err != nil {
+	latest := func(t *account.Transaction) (transactionRow, error) {
+		return transactionToRow(b.state.transactions[t.ID])
+	}
+	if r.transactions, err = convertAll(added.transactions, latest); err != nil {
 		return err
 	}
-	if r.inbox, err = convertAll(added.inbox, inboxToRow); err != nil {
+	received := func(i *account.InboxRecord) (inboxRow, error) {
+		return inboxToRow(b.state.inbox[account.InboxKey{Provider: i.Event.Provider, EventID: i.Event.EventID}])
+	}
+	if r.inbox, err = convertAll(added.inbox, received); err != nil {
 		return err
 	}
 	if r.events, err = convertAll(added.events, eventToRow); err != nil {
 		return err
 	}
 	for _, key := range added.keys {
-		r.keys = append(r.keys, keyToRow(key))
+		r.keys = append(r.keys, keyToRow(b.state.keys[key.Hash]))
 	}
 	for _, e := range added.effects {
 		r.effects = append(r.effects, effectToRow(e))
 	}
 	for _, h := range added.holds {
-		r.holds = append(r.holds, holdToRow(h))
+		r.holds = append(r.holds, holdToRow(b.state.holds[h.TransactionID]))
 	}
 	for _, review := range added.reviews {
 		r.reviews = append(r.reviews, reviewToRow(review))
@@ -136,65 +205,12 @@ func convertAll[V, R any](values []V, convert func(V) (R, error)) ([]R, error) {
 	return rows, nil
 }
 
-func (b *batch) insert(tx *gorm.DB) error {
-	r := &b.rows
-	for _, step := range []struct {
-		write func() error
-		point string
-		rows  int
-	}{
-		{func() error { return addOnce(tx, r.accounts) }, "", 0},
-		{func() error { return addOnce(tx, r.transactions) }, crashpoint.TransactionInserted, len(r.transactions)},
-		{func() error { return addOnce(tx, r.keys) }, crashpoint.KeyInserted, len(r.keys)},
-		{func() error { return addOnce(tx, r.inbox) }, crashpoint.WebhookInboxRow, len(r.inbox)},
-		{func() error { return addOnce(tx, r.effects) }, crashpoint.WebhookEffectRow, len(r.effects)},
-		{func() error { return addMissing(tx, r.systemAccounts) }, "", 0},
-		{func() error { return add(tx, r.entries) }, crashpoint.WebhookEntries, len(r.entries)},
-		{func() error { return add(tx, r.holds) }, crashpoint.HoldInserted, len(r.holds)},
-		{func() error { return add(tx, r.events) }, b.eventPoint(), len(r.events)},
-		{func() error { return add(tx, r.reviews) }, "", 0},
-		{func() error { return add(tx, r.deadLetters) }, "", 0},
-		{func() error { return add(tx, r.providerCalls) }, "", 0},
-		{func() error { return add(tx, r.audit) }, "", 0},
-	} {
-		if err := step.write(); err != nil {
-			return err
-		}
-		if step.rows > 0 {
-			crashpoint.Hit(step.point)
-		}
-	}
-	return nil
-}
-
 // eventPoint is the name of dying behind the event rows: of a provider's event or of a client's request.
-func (b *batch) eventPoint() string {
-	if len(b.rows.effects) > 0 {
+func (w *writes) eventPoint() string {
+	if len(w.effects) > 0 {
 		return crashpoint.WebhookEventRow
 	}
 	return crashpoint.EventInserted
-}
-
-func add[R any](tx *gorm.DB, rows []R) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	return tx.Create(&rows).Error
-}
-
-// addMissing inserts the rows that are not there.
-func addMissing[R any](tx *gorm.DB, rows []R) error {
-	_, err := addCounted(tx, rows)
-	return err
-}
-
-// addOnce inserts the rows, or returns errLost where one of them was there.
-func addOnce[R any](tx *gorm.DB, rows []R) error {
-	inserted, err := addCounted(tx, rows)
-	if err == nil && inserted != len(rows) {
-		return errLost
-	}
-	return err
 }
 
 func addCounted[R any](tx *gorm.DB, rows []R) (inserted int, err error) {
@@ -203,85 +219,6 @@ func addCounted[R any](tx *gorm.DB, rows []R) (inserted int, err error) {
 	}
 	statement := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&rows)
 	return int(statement.RowsAffected), statement.Error
-}
-
-// changing is a row of which some columns move.
-type changing[R any] interface {
-	comparable
-	TableName() string
-	changes() map[string]any
-	settled(now R) R
-}
-
-// change writes what is different between a row as it was loaded and as it is now, where the guard still fits, and returns
-// errLost where it does not.
-func change[R changing[R]](tx *gorm.DB, was, now R, guard string, args ...any) error {
-	if was == now {
-		return nil
-	}
-	if was.settled(now) != now {
-		return fmt.Errorf("a column of %s that never changes was changed", was.TableName())
-	}
-	delta, before := now.changes(), was.changes()
-	for column, value := range delta {
-		if value == before[column] {
-			delete(delta, column)
-		}
-	}
-	if len(delta) == 0 {
-		return nil
-	}
-	statement := tx.Table(was.TableName()).Where(guard, args...).Updates(delta)
-	if statement.Error == nil && statement.RowsAffected != 1 {
-		return errLost
-	}
-	return statement.Error
-}
-
-func (b *batch) update(tx *gorm.DB) error {
-	for _, id := range inOrder(b.was.transactions) {
-		was := b.was.transactions[id]
-		now, err := transactionToRow(b.state.transactions[id])
-		if err != nil {
-			return err
-		}
-		if err := change(tx, was, now, "id = ? AND version = ? AND status = ?", id, was.Version, was.Status); err != nil {
-			return err
-		}
-	}
-	for _, id := range inOrder(b.was.holds) {
-		err := change(tx, b.was.holds[id], holdToRow(b.state.holds[id]), "transaction_id = ? AND status = ?", id, holdActive)
-		if err != nil {
-			return err
-		}
-	}
-	for _, hash := range inOrder(b.was.keys) {
-		was := b.was.keys[hash]
-		err := change(tx, was, keyToRow(b.state.keys[hash]), "key_hash = ? AND fence = ? AND (finished_at IS NULL) = ?",
-			hash, was.Fence, was.Finished == moment{})
-		if err != nil {
-			return err
-		}
-	}
-	for key, was := range b.was.inbox {
-		now, err := inboxToRow(b.state.inbox[key])
-		if err != nil {
-			return err
-		}
-		if err := change(tx, was, now, "id = ? AND fence = ? AND status = ? AND tries = ?", was.ID, was.Fence, was.Status, was.Tries); err != nil {
-			return err
-		}
-	}
-	for _, id := range inOrder(b.was.accounts) {
-		was := b.was.accounts[id]
-		err := change(tx, was, accountToRow(b.state.accounts[id]), "id = ? AND entry_seq = ? AND posted = ? AND held = ? AND status = ?",
-			id, was.EntrySeq, was.Posted, was.Held, was.Status)
-		if err != nil {
-			return err
-		}
-		crashpoint.Hit(crashpoint.WebhookBalances)
-	}
-	return nil
 }
 
 // inOrder is the ids of the rows, in order: rows are written in the order in which they were locked.

@@ -54,11 +54,6 @@ func (r holdRow) toHold() (*account.Hold, error) {
 	}, nil
 }
 
-// changes are the columns of a hold that move, with their values.
-func (r holdRow) changes() map[string]any {
-	return map[string]any{"captured": r.Captured, "released": r.Released, "status": r.Status, "ended_at": r.Ended}
-}
-
 // settled is the row as it stood, with what may move taken from the other: equal to it when nothing else has changed.
 func (r holdRow) settled(now holdRow) holdRow {
 	r.Captured, r.Released, r.Status, r.Ended = now.Captured, now.Released, now.Status, now.Ended

@@ -48,12 +48,6 @@ func (r keyRow) toRecord() *account.IdempotencyRecord {
 	return record
 }
 
-// changes are the columns of a key that move, with their values.
-func (r keyRow) changes() map[string]any {
-	return map[string]any{"fence": r.Fence, "locked_until": r.LockedUntil, "response_status": r.ResponseStatus,
-		"response_body": r.ResponseBody, "finished_at": r.Finished}
-}
-
 // settled is the row as it stood, with what may move taken from the other: equal to it when nothing else has changed.
 func (r keyRow) settled(now keyRow) keyRow {
 	r.Fence, r.LockedUntil, r.ResponseStatus, r.ResponseBody, r.Finished =

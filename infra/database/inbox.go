@@ -103,12 +103,6 @@ func (r inboxRow) toRecord() (*account.InboxRecord, error) {
 	}, nil
 }
 
-// changes are the columns of an event that move, with their values.
-func (r inboxRow) changes() map[string]any {
-	return map[string]any{"transaction_id": r.TransactionID, "status": r.Status, "reason": r.Reason, "tries": r.Tries, "fence": r.Fence,
-		"next_attempt_at": r.NextAttemptAt, "processed_at": r.Processed}
-}
-
 // settled is the row as it stood, with what may move taken from the other: equal to it when nothing else has changed. The
 // payload stays as it was received, also when the event is found to be of another transaction than it names.
 func (r inboxRow) settled(now inboxRow) inboxRow {

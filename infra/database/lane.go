@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -12,7 +13,7 @@ import (
 
 // The bounds of a lane.
 const (
-	// laneBatch is how many operations ride in one commit at the most.
+	// laneBatch is how many operations ride in one commit at the most, unless Ledger.MaxBatch says otherwise.
 	laneBatch = 200
 	// laneQueue is how many may wait for one; beyond it they are refused at once.
 	laneQueue = 4096
@@ -74,11 +75,11 @@ func (l *lane) leave(w *work) bool {
 	return false
 }
 
-// take is the leader's commit: its own work and what waits, in the order of arrival.
-func (l *lane) take(leader *work) []*work {
+// take is the leader's commit: its own work and what waits, in the order of arrival, but no more than most.
+func (l *lane) take(leader *work, most int) []*work {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := min(len(l.waiting), laneBatch-1)
+	n := min(len(l.waiting), most-1)
 	batch := append(make([]*work, 0, n+1), leader)
 	batch = append(batch, l.waiting[:n]...)
 	l.waiting = append(l.waiting[:0:0], l.waiting[n:]...)
@@ -134,7 +135,7 @@ func (l *Ledger) await(w *work) (leader bool, err error) {
 
 func (l *Ledger) lead(leader *work) {
 	defer l.lane.pass()
-	batch := l.lane.take(leader)
+	batch := l.lane.take(leader, cmp.Or(l.MaxBatch, laneBatch))
 	defer func() {
 		for _, w := range batch[1:] {
 			w.signal <- answered

@@ -38,16 +38,27 @@ var (
 type Ledger struct {
 	// OnCommit, when set, is called after each commit that wrote events. It must not block.
 	OnCommit func()
+	// MaxBatch is how many operations ride in one commit at the most, 200 when 0. With 1 each has a commit of its own, which is
+	// what group commit is compared with.
+	MaxBatch int
 
 	db   *DB
 	lane lane
-	inTx func(ctx context.Context, fn func(tx *gorm.DB) error) error
+	// attempt is one try to commit; inTx looks afterwards whether one whose answer was lost took effect.
+	attempt attempt
+	inTx    func(ctx context.Context, fn func(tx *gorm.DB) error) error
 	// known holds the ids of system accounts whose rows are committed, so that a posting need not insert them again.
 	known sync.Map
 }
 
 // NewLedger returns the ledger of a database.
-func NewLedger(db *DB) *Ledger { return &Ledger{db: db, inTx: db.inTx} }
+func NewLedger(db *DB) *Ledger {
+	l := &Ledger{db: db, attempt: db.attemptSQLite, inTx: db.inTx}
+	if db.dialect == Postgres {
+		l.attempt = db.attemptPostgres
+	}
+	return l
+}
 
 // tryAll runs the works in one transaction until it is committed, and sets the error of each that was refused. An error is
 // for all: none of them has had an effect, or errCommitUnknown.
@@ -87,9 +98,9 @@ func (l *Ledger) run(ctx context.Context, b *batch, works []*work) error {
 	for _, w := range works {
 		b.newUnit(w.needs)
 	}
-	return l.inTx(ctx, func(tx *gorm.DB) error {
-		if err := b.load(tx); err != nil {
-			return fmt.Errorf("load: %w", asLost(err))
+	err := l.attempt(ctx, b.wants(), func(f loaded) (*writes, error) {
+		if err := b.take(f); err != nil {
+			return nil, err
 		}
 		refused := 0
 		for i, u := range b.units {
@@ -100,13 +111,11 @@ func (l *Ledger) run(ctx context.Context, b *batch, works []*work) error {
 			b.merge(u)
 		}
 		if refused == len(b.units) {
-			return errNothingToCommit
+			return nil, errNothingToCommit
 		}
-		if err := b.flush(tx); err != nil {
-			return fmt.Errorf("flush: %w", asLost(err))
-		}
-		return nil
+		return b.writes()
 	})
+	return asLost(err)
 }
 
 // call runs fn and makes an error of its panic, with the stack for the log.

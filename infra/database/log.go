@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"florin/domain/account"
+	"florin/pkg/crashpoint"
 	"florin/pkg/eventbus"
 )
 
@@ -82,6 +83,7 @@ func (l *Log) AssignPositions(ctx context.Context, fence int64, ids []uuid.UUID)
 		if marked.RowsAffected != int64(len(ids)) {
 			return eventbus.ErrStale
 		}
+		crashpoint.Hit(crashpoint.RelayPositionsSet)
 		return l.notify(tx, logChannel, fmt.Sprint(last))
 	})
 	if errors.Is(err, errUnique) {

@@ -171,17 +171,6 @@ func (r transactionRow) decode(t *account.Transaction) (err error) {
 	return nil
 }
 
-// changes are the columns of a transaction that move, with their values.
-func (r transactionRow) changes() map[string]any {
-	return map[string]any{
-		"status": r.Status, "version": r.Version, "posted_amount": r.PostedAmount, "posted_currency": r.PostedCurrency,
-		"counterparty_amount": r.CounterpartyAmount, "counterparty_currency": r.CounterpartyCurrency, "received_amount": r.ReceivedAmount,
-		"conversion": r.Conversion, "payment_id": r.PaymentID, "next_action": r.NextAction, "failure_code": r.FailureCode,
-		"failure_message": r.FailureMessage, "attempt": r.Attempt, "tries": r.Tries, "fence": r.Fence,
-		"next_attempt_at": r.NextAttemptAt, "expires_at": r.ExpiresAt, "updated_at": r.Updated, "completed_at": r.Completed,
-	}
-}
-
 // settled is the row as it stood, with what may move taken from the other: equal to it when nothing else has changed.
 func (r transactionRow) settled(now transactionRow) transactionRow {
 	r.Status, r.Version, r.PostedAmount, r.PostedCurrency = now.Status, now.Version, now.PostedAmount, now.PostedCurrency

@@ -51,6 +51,10 @@ func (k *keyUse) hash() *uuid.UUID {
 // seenBefore looks whether this request was made before, or committed in an earlier run of the same closure. If so, out
 // holds the stored answer, the transaction of that earlier run, or nothing where its current state is the answer.
 func (s *Service) seenBefore(u account.UnitOfWork, id uuid.UUID, key *keyUse, out *Outcome) (bool, error) {
+	if key != nil {
+		// A run that was taken back may have read the key of a request that was taken back with it.
+		key.resource, key.fence, key.answered = id, 1, false
+	}
 	if t, ok := u.Transaction(id); ok {
 		out.Transaction, out.Side = t, t.AccountID
 		return true, nil

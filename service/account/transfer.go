@@ -98,6 +98,9 @@ func (s *Service) postTransfer(ctx context.Context, u account.UnitOfWork, r Tran
 	out.Transaction, out.Side = t, source.ID
 	if r.DryRun {
 		out.Balances = []Balance{balanceOf(source)}
+		if destination.UserID == r.UserID {
+			out.Balances = append(out.Balances, balanceOf(destination))
+		}
 		return errDryRun
 	}
 	u.AddTransaction(t)

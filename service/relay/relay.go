@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"florin/pkg/crashpoint"
 	"florin/pkg/eventbus"
 )
 
@@ -97,9 +98,11 @@ func (r *Relay) RunOnce(ctx context.Context) (moved int, err error) {
 			r.standingBy = err == nil
 			return 0, err
 		}
+		crashpoint.Hit(crashpoint.RelayLeased)
 		err = r.queue.AssignPositions(ctx, r.lease.fence, ids)
 		switch {
 		case err == nil:
+			crashpoint.Hit(crashpoint.RelayCommitted)
 			r.report(len(ids))
 			return len(ids), nil
 		case errors.Is(err, eventbus.ErrFenced):

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"florin/pkg/crashpoint"
 	"florin/pkg/eventbus"
 )
 
@@ -77,6 +78,9 @@ func (s *Subscriber) RunOnce(ctx context.Context) (handled int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if len(events) > 0 {
+		s.hit(crashpoint.SubscriberRead)
+	}
 	reached, failure := s.deliver(ctx, events)
 	moved, err := s.advance(ctx, reached)
 	if err != nil || !moved {
@@ -133,9 +137,17 @@ func (s *Subscriber) deliver(ctx context.Context, events []eventbus.PositionedEv
 		if err := eventbus.Safely(func() error { return s.handle(ctx, e) }); err != nil {
 			return reached, fmt.Errorf("subscriber %s at position %d: %w", s.name, e.Position, err)
 		}
+		s.hit(crashpoint.SubscriberDelivered)
 		reached = e.Position
 	}
 	return reached, nil
+}
+
+// hit is for durable subscribers alone: a crash leaves nothing of one that keeps nothing.
+func (s *Subscriber) hit(point string) {
+	if s.lease != nil {
+		crashpoint.Hit(point)
+	}
 }
 
 // advance moves the cursor, also when ctx has ended: what was handled need not come again. It answers false where another
@@ -155,6 +167,7 @@ func (s *Subscriber) advance(ctx context.Context, reached int64) (bool, error) {
 	})
 	switch {
 	case err == nil:
+		s.hit(crashpoint.SubscriberCursorMove)
 		s.cursor = reached
 		return true, nil
 	case errors.Is(err, eventbus.ErrFenced):

@@ -6,6 +6,10 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"florin/pkg/crashpoint"
 )
 
 // What a refused sender may still send before its connection is cut.
@@ -31,16 +35,46 @@ func (l *listener) Accept() (net.Conn, error) {
 type lingerer struct {
 	net.Conn
 	lingers atomic.Bool
+	// diesAt is the crash point behind the answer that is to be written, "" for none.
+	diesAt string
+}
+
+// Write writes an answer, or a part of one that is larger than the server's buffer.
+func (l *lingerer) Write(b []byte) (int, error) {
+	n, err := l.Conn.Write(b)
+	if crashpoint.Enabled && err == nil && l.diesAt != "" {
+		crashpoint.Hit(l.diesAt)
+		l.diesAt = ""
+	}
+	return n, err
 }
 
 // linger makes the next Close of the connection wait for what is under way.
 func linger(conn net.Conn) {
+	if l, ok := accepted(conn); ok {
+		l.lingers.Store(true)
+	}
+}
+
+// Replied is the crash point of an answer that has been written. The server has no callback behind the write, and before
+// it would be another point: so it is the connection that hits it, once its Write has returned.
+func Replied(point string) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		err := c.Next()
+		if l, ok := accepted(c.Context().Conn()); ok && err == nil {
+			l.diesAt = point
+		}
+		return err
+	}
+}
+
+// accepted is the connection as Listen has wrapped it.
+func accepted(conn net.Conn) (*lingerer, bool) {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
 	}
-	if l, ok := conn.(*lingerer); ok {
-		l.lingers.Store(true)
-	}
+	l, ok := conn.(*lingerer)
+	return l, ok
 }
 
 // Close closes at once, or when it lingers, after the client has closed or the bounds are met.

@@ -22,6 +22,7 @@ import (
 
 	"florin/domain/account"
 	"florin/infra/provider/mock/internal/whsec"
+	"florin/pkg/crashpoint"
 )
 
 // Name is the provider's name in rows, routes and metrics.
@@ -88,8 +89,12 @@ func New(cfg Config) (*Client, error) {
 
 // newTransport goes straight to the bank: proxy variables of the environment are ignored.
 func newTransport() *http.Transport {
+	dial := (&net.Dialer{Timeout: 2 * time.Second}).DialContext
+	if crashpoint.Enabled {
+		dial = dialMortal(dial)
+	}
 	return &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
+		DialContext:           dial,
 		TLSHandshakeTimeout:   5 * time.Second,
 		ResponseHeaderTimeout: callTimeout,
 		MaxIdleConnsPerHost:   64,
@@ -301,6 +306,9 @@ func (c *Client) call(ctx context.Context, method string, target *url.URL, key s
 		request.Header.Set("Idempotency-Key", key)
 	}
 	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(request.Header))
+	if crashpoint.Enabled && key != "" {
+		request = request.WithContext(dyingWhenSent(ctx))
+	}
 	response, err := c.http.Do(request)
 	if err != nil {
 		return answered{}, unknown("no_answer", err)

@@ -1,0 +1,239 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"florin/pkg/crashpoint"
+)
+
+// The statements that load a batch. A plan that was made on an empty table would scan for ever, so scans are off.
+var (
+	pgLoadTransactions = "SELECT " + transactionTable.list() + " FROM transactions WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
+	pgLoadAccounts     = "SELECT " + accountTable.list() + ` FROM accounts WHERE kind = 'user' AND (id = ANY($1)
+		OR id IN (SELECT account_id FROM transactions WHERE id = ANY($2))
+		OR id IN (SELECT counterparty_account_id FROM transactions WHERE id = ANY($2))) ORDER BY id FOR NO KEY UPDATE`
+	pgLoadNamedAccounts = "SELECT " + accountTable.list() + " FROM accounts WHERE kind = 'user' AND id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
+	pgLoadOpen          = "SELECT DISTINCT account_id FROM transactions WHERE account_id = ANY($1) AND next_attempt_at IS NOT NULL"
+	pgLoadHolds         = "SELECT " + holdTable.list() + " FROM holds WHERE transaction_id = ANY($1)"
+	pgLoadKeys          = "SELECT " + keyTable.list() + " FROM idempotency_keys WHERE key_hash = ANY($1)"
+	pgLoadInbox         = "SELECT " + inboxTable.list() + " FROM inbox WHERE (provider, event_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+	pgLoadEffects       = "SELECT " + effectTable.list() + " FROM effects WHERE (provider, ref, effect) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))"
+)
+
+// attemptPostgres is an attempt in two round trips: BEGIN with all that is loaded, then all that is written with COMMIT.
+func (db *DB) attemptPostgres(ctx context.Context, w wants, apply func(loaded) (*writes, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	conn, err := db.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	// A connection that is not idle when it is given back is closed by the pool, which ends its transaction.
+	defer conn.Release()
+	lifetime, cancel := context.WithTimeout(context.WithoutCancel(ctx), txLimit)
+	defer cancel()
+	rows, err := loadPostgres(ctx, conn.Conn(), w)
+	if err != nil {
+		return errors.Join(classify(err), rollBack(lifetime, conn.Conn()))
+	}
+	written, err := apply(rows)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return errors.Join(err, rollBack(lifetime, conn.Conn()))
+	}
+	return writePostgres(lifetime, conn.Conn(), written)
+}
+
+// rollBack ends a transaction that has written nothing. Where the connection is gone, so is its transaction.
+func rollBack(ctx context.Context, conn *pgx.Conn) error {
+	if conn.IsClosed() {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
+		_ = conn.Close(ctx) // it is thrown away
+	}
+	return nil
+}
+
+func loadPostgres(ctx context.Context, conn *pgx.Conn, w wants) (loaded, error) {
+	var f loaded
+	var batch pgx.Batch
+	batch.Queue("BEGIN")
+	batch.Queue("SET LOCAL enable_seqscan = off")
+	transactions := pgIDs(w.transactions)
+	if len(transactions) > 0 {
+		batch.Queue(pgLoadTransactions, transactions).Query(scanInto(transactionTable, &f.transactions))
+		batch.Queue(pgLoadAccounts, pgIDs(w.accounts), transactions).Query(scanInto(accountTable, &f.accounts))
+		batch.Queue(pgLoadHolds, transactions).Query(scanInto(holdTable, &f.holds))
+	} else if len(w.accounts) > 0 {
+		batch.Queue(pgLoadNamedAccounts, pgIDs(w.accounts)).Query(scanInto(accountTable, &f.accounts))
+	}
+	if len(w.open) > 0 {
+		batch.Queue(pgLoadOpen, pgIDs(w.open)).Query(func(rows pgx.Rows) (err error) {
+			f.open, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+			return err
+		})
+	}
+	if len(w.keys) > 0 {
+		batch.Queue(pgLoadKeys, pgIDs(w.keys)).Query(scanInto(keyTable, &f.keys))
+	}
+	if len(w.inbox) > 0 {
+		providers, ids := make([]string, len(w.inbox)), make([]string, len(w.inbox))
+		for i, key := range w.inbox {
+			providers[i], ids[i] = key.Provider, key.EventID
+		}
+		batch.Queue(pgLoadInbox, providers, ids).Query(scanInto(inboxTable, &f.inbox))
+	}
+	if len(w.effects) > 0 {
+		providers, refs, effects := make([]string, len(w.effects)), make([]string, len(w.effects)), make([]string, len(w.effects))
+		for i, key := range w.effects {
+			providers[i], refs[i], effects[i] = key.Provider, key.Ref, key.Effect
+		}
+		batch.Queue(pgLoadEffects, providers, refs, effects).Query(scanInto(effectTable, &f.effects))
+	}
+	return f, conn.SendBatch(ctx, &batch).Close()
+}
+
+func scanInto[R any](t table, into *[]R) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		for rows.Next() {
+			var row R
+			if err := rows.Scan(targets(t.columns, &row)...); err != nil {
+				return fmt.Errorf("read %s: %w", t.name, err)
+			}
+			*into = append(*into, row)
+		}
+		return rows.Err()
+	}
+}
+
+// writePostgres sends every write and the COMMIT at once. The first that fails takes all back, and COMMIT with it. A crash
+// point between two of them is between two round trips.
+func writePostgres(ctx context.Context, conn *pgx.Conn, w *writes) error {
+	p := &pgWriter{conn: conn}
+	pgInsert(ctx, p, accountTable, w.accounts, "", "")
+	pgInsert(ctx, p, transactionTable, w.transactions, "", crashpoint.TransactionInserted)
+	pgInsert(ctx, p, keyTable, w.keys, "", crashpoint.KeyInserted)
+	pgInsert(ctx, p, inboxTable, w.inbox, "", crashpoint.WebhookInboxRow)
+	pgInsert(ctx, p, effectTable, w.effects, "", crashpoint.WebhookEffectRow)
+	pgInsert(ctx, p, accountTable, w.systemAccounts, " ON CONFLICT DO NOTHING", "")
+	pgInsert(ctx, p, entryTable, w.entries, "", crashpoint.WebhookEntries)
+	pgInsert(ctx, p, holdTable, w.holds, "", crashpoint.HoldInserted)
+	pgInsert(ctx, p, eventTable, w.events, "", w.eventPoint())
+	pgInsert(ctx, p, reviewTable, w.reviews, "", "")
+	pgInsert(ctx, p, deadLetterTable, w.deadLetters, "", "")
+	pgInsert(ctx, p, providerCallTable, w.providerCalls, "", "")
+	pgInsert(ctx, p, auditTable, w.audit, "", "")
+	pgUpdate(p, transactionUpdate, w.changedTransactions)
+	pgUpdate(p, holdUpdate, w.changedHolds)
+	pgUpdate(p, keyUpdate, w.changedKeys)
+	pgUpdate(p, inboxUpdate, w.changedInbox)
+	pgUpdate(p, accountUpdate, w.changedAccounts)
+	if len(w.changedAccounts) > 0 {
+		p.reach(ctx, crashpoint.WebhookBalances)
+	}
+	return p.commit(ctx)
+}
+
+// pgWriter collects the statements of a commit.
+type pgWriter struct {
+	conn  *pgx.Conn
+	batch pgx.Batch
+	err   error
+}
+
+func pgInsert[R any](ctx context.Context, p *pgWriter, t table, rows []R, conflict, point string) {
+	if len(rows) == 0 {
+		return
+	}
+	arrayTypes := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		arrayTypes[i] = fmt.Sprintf("$%d::%s", i+1, c.kind.arrayType())
+	}
+	p.batch.Queue(insertInto(t)+"SELECT * FROM unnest("+strings.Join(arrayTypes, ", ")+")"+conflict, arrays(t.columns, rows)...)
+	p.reach(ctx, point)
+}
+
+// pgUpdate writes the changed rows. A row whose guard fits no longer makes the statement divide by zero, which takes the
+// whole transaction back in the same round trip.
+func pgUpdate[R any](p *pgWriter, u update, pairs []pair[R]) {
+	if len(pairs) == 0 {
+		return
+	}
+	was, now := make([]R, len(pairs)), make([]R, len(pairs))
+	for i, pair := range pairs {
+		was[i], now[i] = pair.was, pair.now
+	}
+	columns := append(append([]column{}, u.key.columns...), u.moving.columns...)
+	names := append(prefixed("", columns), prefixed("was_", u.guard.columns)...)
+	args := append(arrays(columns, now), arrays(u.guard.columns, was)...)
+	arrayTypes := make([]string, 0, len(args))
+	for _, c := range append(columns, u.guard.columns...) {
+		arrayTypes = append(arrayTypes, fmt.Sprintf("$%d::%s", len(arrayTypes)+1, c.kind.arrayType()))
+	}
+	guards := make([]string, len(u.guard.columns))
+	for i, c := range u.guard.columns {
+		guards[i] = fmt.Sprintf("t.%s IS NOT DISTINCT FROM v.was_%s", c.name, c.name)
+	}
+	key := u.key.columns[0].name
+	p.batch.Queue(fmt.Sprintf(`WITH written AS (UPDATE %s AS t SET %s FROM unnest(%s) AS v(%s) WHERE t.%s = v.%s AND %s RETURNING 1)
+		SELECT 1 / (CASE WHEN (SELECT COUNT(*) FROM written) = %s THEN 1 ELSE 0 END)`,
+		u.key.name, assignments(u.moving.columns, "v."), strings.Join(arrayTypes, ", "), strings.Join(names, ", "),
+		key, key, strings.Join(guards, " AND "), fmt.Sprintf("cardinality($1::%s)", u.key.columns[0].kind.arrayType())), args...)
+}
+
+// reach is a point to die at between two statements: in a build with crash points, what came before is sent to the database
+// first, so that dying there is dying there.
+func (p *pgWriter) reach(ctx context.Context, point string) {
+	if !crashpoint.Enabled || point == "" || p.err != nil {
+		return
+	}
+	if p.err = p.conn.SendBatch(ctx, &p.batch).Close(); p.err == nil {
+		p.batch = pgx.Batch{}
+		crashpoint.Hit(point)
+	}
+}
+
+func (p *pgWriter) commit(ctx context.Context) error {
+	if p.err == nil {
+		p.batch.Queue("COMMIT")
+		p.err = p.conn.SendBatch(ctx, &p.batch).Close()
+	}
+	if p.err == nil {
+		return nil
+	}
+	outcome := pgOutcome(p.err)
+	if !errors.Is(outcome, errCommitUnknown) {
+		return errors.Join(outcome, rollBack(ctx, p.conn))
+	}
+	return outcome
+}
+
+// pgOutcome classes the failure of a commit. What the server said before COMMIT is a definite rollback.
+func pgOutcome(err error) error {
+	var onServer *pgconn.PgError
+	if errors.As(err, &onServer) && onServer.Code == "22012" {
+		return fmt.Errorf("%w: %w", errLost, err)
+	}
+	return commitOutcome(err)
+}
+
+// pgIDs binds ids so that they travel in binary form.
+func pgIDs[T ~[16]byte](ids []T) []pgtype.UUID {
+	bound := make([]pgtype.UUID, len(ids))
+	for i, id := range ids {
+		bound[i] = pgtype.UUID{Bytes: id, Valid: true}
+	}
+	return bound
+}
