@@ -19,7 +19,8 @@ import (
 
 // docs serves what describes the API, from the program itself: nothing is loaded from elsewhere.
 type docs struct {
-	document  []byte
+	// document is made when it is first asked for, because that takes longer than all else at the start.
+	document  func() ([]byte, error)
 	page      []byte
 	policy    string
 	catalogue []byte
@@ -53,8 +54,12 @@ func docsPolicy(page []byte) string {
 
 // Document answers with the OpenAPI document.
 func (d *docs) Document(c *fiber.Ctx) error {
+	document, err := d.document()
+	if err != nil {
+		return err
+	}
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	return c.Send(d.document)
+	return c.Send(document)
 }
 
 // Page answers with the page that shows the document.

@@ -119,9 +119,7 @@ func NewServer(deps Deps) (*Server, error) {
 		transaction: transaction.New(deps.Accounts),
 		user:        deps.Users, auth: deps.Auth, health: deps.Health, docs: pages,
 	})
-	if pages.document, err = Document(table); err != nil {
-		return nil, err
-	}
+	pages.document = sync.OnceValues(func() ([]byte, error) { return Document(table) })
 	return &Server{Routes: table, public: publicApp(deps, table), admin: adminApp(deps)}, nil
 }
 
