@@ -152,7 +152,9 @@ func addProblem(oc openapi.OperationContext, status int) {
 
 // problemsOf are the route's own refusals and those that its access and its body may have.
 func problemsOf(route Route) []int {
-	statuses := append([]int{http.StatusInternalServerError}, route.Operation.Problems...)
+	// A body is looked at before any handler, also where none belongs.
+	always := []int{http.StatusInternalServerError, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}
+	statuses := append(always, route.Operation.Problems...)
 	if route.Share != Free {
 		statuses = append(statuses, http.StatusTooManyRequests, http.StatusServiceUnavailable)
 	}
@@ -162,11 +164,8 @@ func problemsOf(route Route) []int {
 	case Admin:
 		statuses = append(statuses, http.StatusUnauthorized, http.StatusForbidden)
 	}
-	switch route.Body {
-	case JSONBody:
-		statuses = append(statuses, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
-	case WebhookBody:
-		statuses = append(statuses, http.StatusBadRequest, http.StatusRequestEntityTooLarge)
+	if route.Body != NoBody {
+		statuses = append(statuses, http.StatusBadRequest)
 	}
 	if strings.Contains(route.Path, ":") {
 		statuses = append(statuses, http.StatusBadRequest, http.StatusNotFound)

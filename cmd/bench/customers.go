@@ -90,7 +90,7 @@ func newCustomers(ctx context.Context, address string, users, accounts int, b *b
 		c.close()
 		return nil, err
 	}
-	if err := c.awaitTotal(ctx, int64(accounts)*fundingMinor); err != nil {
+	if _, err := c.awaitTotal(ctx, int64(accounts)*fundingMinor); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -170,21 +170,19 @@ func (c *customers) total(ctx context.Context) (int64, error) {
 // settledWithin is how long after the load what was accepted may take to be on the accounts.
 const settledWithin = 10 * time.Second
 
-// awaitTotal waits until the accounts hold the sum. The error says what they held instead.
-func (c *customers) awaitTotal(ctx context.Context, want int64) error {
+// awaitTotal waits until the accounts hold the sum, and returns what they hold. The error says where that is something else.
+func (c *customers) awaitTotal(ctx context.Context, want int64) (got int64, err error) {
 	deadline := time.Now().Add(settledWithin)
 	for {
 		got, err := c.total(ctx)
 		switch {
-		case err != nil:
-			return err
-		case got == want:
-			return nil
+		case err != nil || got == want:
+			return got, err
 		case time.Now().After(deadline):
-			return fmt.Errorf("the accounts hold %d minor units %s after the load, not %d", got, settledWithin, want)
+			return got, fmt.Errorf("the accounts hold %d minor units %s after the load, not %d", got, settledWithin, want)
 		}
 		if !waitUntil(ctx, time.Now().Add(50*time.Millisecond)) {
-			return ctx.Err()
+			return got, ctx.Err()
 		}
 	}
 }

@@ -18,9 +18,11 @@ type result struct {
 	Failures   map[string]int64 `json:"failures,omitempty"`
 	CPU        *cpu             `json:"cpu_seconds_per_1000,omitempty"` // nil without /proc
 	// The server's memory at the end of the load; 0 without /proc, and for the SQL lines.
-	ResidentMiB float64            `json:"resident_mib,omitempty"`
-	PeakMiB     float64            `json:"peak_mib,omitempty"`
-	Ratios      map[string]float64 `json:"ratios,omitempty"` // to the lines of the same run, by name
+	ResidentMiB float64 `json:"resident_mib,omitempty"`
+	PeakMiB     float64 `json:"peak_mib,omitempty"`
+	// RelayMS is how old the oldest event was at the end of the load that the relay had not taken yet: work put off.
+	RelayMS float64            `json:"relay_behind_ms,omitempty"`
+	Ratios  map[string]float64 `json:"ratios,omitempty"` // to the lines of the same run, by name
 	// Credited over accepted, of deposits; nil for other work.
 	Credited *float64 `json:"credited_per_accepted,omitempty"`
 	// Fault is what a check of the money found; "" for nothing.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -37,6 +38,7 @@ func buildServer(ctx context.Context, folder string) (string, error) {
 type serverProcess struct {
 	cmd     *exec.Cmd
 	address string
+	admin   string // the address of the metrics
 	folder  string
 	ended   chan error
 	// start is the time from exec to the first answer of /readyz that says 200.
@@ -55,13 +57,17 @@ func startServer(ctx context.Context, o serverOptions) (*serverProcess, error) {
 	if err != nil {
 		return nil, err
 	}
+	admin, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
 	log, err := os.OpenFile(filepath.Join(o.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	s := &serverProcess{cmd: exec.Command(o.binary, "serve"), address: address, folder: o.folder, ended: make(chan error, 1)}
-	s.cmd.Env = o.environment(address)
+	s := &serverProcess{cmd: exec.Command(o.binary, "serve"), address: address, admin: admin, folder: o.folder, ended: make(chan error, 1)}
+	s.cmd.Env = o.environment(address, admin)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	began := time.Now()
 	if err := s.cmd.Start(); err != nil {
@@ -75,9 +81,9 @@ func startServer(ctx context.Context, o serverOptions) (*serverProcess, error) {
 	return s, nil
 }
 
-func (o serverOptions) environment(address string) []string {
+func (o serverOptions) environment(address, admin string) []string {
 	env := []string{"PATH=" + os.Getenv("PATH"), "DATA_DIR=" + o.folder, "DATABASE_URL=" + o.databaseURL, "HTTP_ADDR=" + address,
-		"ADMIN_ADDR=127.0.0.1:0", "ADMIN_PASSWORD=" + password, "RATE_LIMIT=off", "MOCK_BANK_URL=" + o.bankURL,
+		"ADMIN_ADDR=" + admin, "ADMIN_PASSWORD=" + password, "RATE_LIMIT=off", "MOCK_BANK_URL=" + o.bankURL,
 		"MOCK_BANK_API_KEY=" + bankKey, "MOCK_WEBHOOK_SECRET=" + bankWebhookSecret}
 	if o.laneBatch > 0 {
 		env = append(env, fmt.Sprintf("FLORIN_LANE_BATCH=%d", o.laneBatch))
@@ -142,6 +148,46 @@ func (s *serverProcess) lastWords() error {
 	return errors.New("its log ends with:\n" + strings.Join(lines[max(0, len(lines)-5):], "\n"))
 }
 
+// relayMetric is the age in seconds of the oldest committed event that the relay has not taken yet.
+const relayMetric = "florin_oldest_event_without_position"
+
+// relayAge reads relayMetric, as whoever scrapes the metrics does.
+func (s *serverProcess) relayAge(ctx context.Context) (time.Duration, error) {
+	c := &conn{address: s.admin}
+	defer c.close()
+	status, answer, err := c.call(ctx, http.MethodGet, "/metrics", "")
+	if failure := failureOf(status, err, http.StatusOK); failure != "" {
+		return 0, fmt.Errorf("read the metrics: %s", failure)
+	}
+	for line := range strings.Lines(string(answer)) {
+		if strings.HasPrefix(line, relayMetric) {
+			value := line[strings.LastIndexByte(strings.TrimSpace(line), ' ')+1:]
+			seconds, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			return time.Duration(seconds * float64(time.Second)), err
+		}
+	}
+	return 0, errors.New("read the metrics: there is no " + relayMetric)
+}
+
+// awaitRelay waits until every committed event has been taken, so that no cell leaves work to the next one.
+func (s *serverProcess) awaitRelay(ctx context.Context) error {
+	deadline := time.Now().Add(settledWithin)
+	for {
+		age, err := s.relayAge(ctx)
+		switch {
+		case err != nil:
+			return err
+		case age == 0:
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("the relay is %s behind, %s after the load", age, settledWithin)
+		}
+		if !waitUntil(ctx, time.Now().Add(20*time.Millisecond)) {
+			return ctx.Err()
+		}
+	}
+}
+
 // complaints is how often the log has a line of the level, or says that the database was locked.
 func (s *serverProcess) complaints() (int, error) {
 	content, err := os.ReadFile(filepath.Join(s.folder, "log"))
@@ -160,7 +206,7 @@ func (s *serverProcess) complaints() (int, error) {
 // verifyBooks has the program check every invariant of the books in a database that no server uses.
 func verifyBooks(ctx context.Context, o serverOptions) error {
 	verify := exec.CommandContext(ctx, o.binary, "verify")
-	verify.Env = o.environment("127.0.0.1:0")
+	verify.Env = o.environment("127.0.0.1:0", "127.0.0.1:0")
 	if output, err := verify.CombinedOutput(); err != nil {
 		return fmt.Errorf("verify the books: %w: %s", err, output)
 	}

@@ -62,9 +62,22 @@ func eachRig(t *testing.T, test func(t *testing.T, r *rig), tune ...func(*Config
 
 func newRig(t *testing.T, dialect database.Dialect, tune ...func(*Config, *Options)) *rig {
 	r := &rig{t: t}
+	r.configure(dialect, tune...)
+	r.start()
+	t.Cleanup(func() {
+		if r.app != nil {
+			r.check()
+			r.stop()
+		}
+	})
+	return r
+}
+
+// configure settles with what the program starts.
+func (r *rig) configure(dialect database.Dialect, tune ...func(*Config, *Options)) {
+	t := r.t
 	r.config = Config{
 		HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", DataDir: t.TempDir(),
-		DatabaseURL:     secret(databasetest.URL(t, dialect)),
 		JWTSecrets:      []secret{"a secret of the rig, long enough to sign"},
 		AdminPassword:   secret(rigPassword),
 		PaymentProvider: "mock", PaymentDeadline: 24 * time.Hour, AmountLimit: "1000000000.00",
@@ -79,14 +92,9 @@ func newRig(t *testing.T, dialect database.Dialect, tune ...func(*Config, *Optio
 	for _, f := range tune {
 		f(&r.config, &r.options)
 	}
-	r.start()
-	t.Cleanup(func() {
-		if r.app != nil {
-			r.check()
-			r.stop()
-		}
-	})
-	return r
+	if r.config.DatabaseURL == "" {
+		r.config.DatabaseURL = secret(databasetest.URL(t, dialect))
+	}
 }
 
 func (r *rig) start() {

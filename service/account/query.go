@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -58,12 +59,20 @@ func (s *Service) Transaction(ctx context.Context, userID, transactionID uuid.UU
 	return s.books.FindTransaction(ctx, userID, transactionID)
 }
 
-// Timeline is all that happened to a transaction that the user can read, in order.
+// Timeline is what happened to a transaction that the user can read, in order. Whoever has only received a transfer sees
+// how it moved and the line on his own account: the request and the other lines are the sender's.
 func (s *Service) Timeline(ctx context.Context, userID, transactionID uuid.UUID) ([]account.TimelineItem, error) {
-	if _, _, err := s.books.FindTransaction(ctx, userID, transactionID); err != nil {
+	t, side, err := s.books.FindTransaction(ctx, userID, transactionID)
+	if err != nil {
 		return nil, err
 	}
-	return s.books.FindTimeline(ctx, transactionID)
+	items, err := s.books.FindTimeline(ctx, transactionID)
+	if err != nil || t.UserID == userID {
+		return items, err
+	}
+	return slices.DeleteFunc(items, func(item account.TimelineItem) bool {
+		return item.Kind != "state_change" && item.Detail["account"] != side.String()
+	}), nil
 }
 
 // WaitTerminal holds the answer until the transaction is terminal or the wait is over, which is not an error: the

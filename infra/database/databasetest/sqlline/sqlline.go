@@ -156,3 +156,23 @@ func (b *Books) Client(ctx context.Context) (*Client, error) {
 func (c *Client) Close(ctx context.Context) error { return c.conn.Close(ctx) }
 
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// Describe is the version of the server and its settings on which a comparison depends, by name.
+func Describe(ctx context.Context, server string) (map[string]string, error) {
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		return nil, fmt.Errorf("describe server: %w", err)
+	}
+	defer conn.Close(ctx)
+	rows, err := conn.Query(ctx, "SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY($1)", []string{"server_version", "fsync",
+		"synchronous_commit", "full_page_writes", "autovacuum", "shared_buffers", "max_wal_size", "checkpoint_timeout", "wal_sync_method"})
+	if err != nil {
+		return nil, fmt.Errorf("describe server: %w", err)
+	}
+	described := map[string]string{}
+	var name, value string
+	if _, err := pgx.ForEachRow(rows, []any{&name, &value}, func() error { described[name] = value; return nil }); err != nil {
+		return nil, fmt.Errorf("describe server: %w", err)
+	}
+	return described, nil
+}
