@@ -1,7 +1,7 @@
 # Plain POSIX sh and Go; `make` alone lists the targets.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint demo verify fuzz build generate
+.PHONY: help run test race lint demo verify bench fuzz build generate
 
 # Nothing here needs a C compiler, except for race.
 export CGO_ENABLED = 0
@@ -12,6 +12,8 @@ PGRUN = go run ./infra/database/databasetest/pgrun --
 PKG = ./...
 # How long each fuzz target runs.
 FUZZTIME = 60s
+# What make bench measures: make bench BENCH='-quick -only ^postgres/'; -h lists the flags.
+BENCH =
 LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 help: ## list the targets
@@ -43,6 +45,9 @@ demo: ## tell the story of a deposit, a withdrawal and a transfer against a serv
 
 verify: ## check the invariants of the books in DATABASE_URL
 	@go run ./cmd/florin verify
+
+bench: ## measure Florin beside plain SQL on the same PostgreSQL: docs/performance.md
+	@go run ./cmd/bench $(BENCH)
 
 fuzz: ## run each fuzz target for FUZZTIME
 	@targets=$$(grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd domain infra pkg service webapi) || \

@@ -20,6 +20,8 @@ const (
 	fundingMinor = 100_000_000
 	// settingUp is how many connections open and fund accounts.
 	settingUp = 16
+	// settledWithin is how long after a load everything that it set off may take.
+	settledWithin = 10 * time.Second
 	// tokenAge is when tokens are refreshed; they live for 15 minutes, and a cell is bounded to maxCell.
 	tokenAge = 5 * time.Minute
 )
@@ -31,6 +33,8 @@ type customers struct {
 	accounts []accountOf // of one user after the other; the first is the hot one
 	keys     *keys
 	tokensAt time.Time
+	// settle is how long after a load what was accepted may take to be on the accounts.
+	settle time.Duration
 }
 
 type customer struct {
@@ -55,7 +59,8 @@ type tokens struct {
 // newCustomers registers users and opens accounts, the same number for each user, and funds them by deposits that the bank
 // confirms.
 func newCustomers(ctx context.Context, address string, users, accounts int, b *bank) (*customers, error) {
-	c := &customers{address: address, users: make([]*customer, users), accounts: make([]accountOf, accounts), keys: newKeys(), tokensAt: time.Now()}
+	c := &customers{address: address, users: make([]*customer, users), accounts: make([]accountOf, accounts), keys: newKeys(),
+		tokensAt: time.Now(), settle: settledWithin}
 	registering, within := errgroup.WithContext(ctx)
 	registering.SetLimit(2) // a password hash is a processor for itself
 	for i := range c.users {
@@ -167,19 +172,16 @@ func (c *customers) total(ctx context.Context) (int64, error) {
 	return sum.Minor(), nil
 }
 
-// settledWithin is how long after the load what was accepted may take to be on the accounts.
-const settledWithin = 10 * time.Second
-
 // awaitTotal waits until the accounts hold the sum, and returns what they hold. The error says where that is something else.
 func (c *customers) awaitTotal(ctx context.Context, want int64) (got int64, err error) {
-	deadline := time.Now().Add(settledWithin)
+	deadline := time.Now().Add(c.settle)
 	for {
 		got, err := c.total(ctx)
 		switch {
 		case err != nil || got == want:
 			return got, err
 		case time.Now().After(deadline):
-			return got, fmt.Errorf("the accounts hold %d minor units %s after the load, not %d", got, settledWithin, want)
+			return got, fmt.Errorf("the accounts hold %d minor units %s after the load, not %d", got, c.settle, want)
 		}
 		if !waitUntil(ctx, time.Now().Add(50*time.Millisecond)) {
 			return got, ctx.Err()

@@ -34,7 +34,8 @@ func (p *pass) lines(ctx context.Context, name string) error {
 	if err := books.Check(ctx, credits.Load()); err != nil {
 		p.run.Faults = append(p.run.Faults, name+": "+err.Error())
 	}
-	return nil
+	// Otherwise its vacuuming would fall into the cells that follow.
+	return sqlline.DropDatabase(ctx, p.database.URL, name)
 }
 
 func (p *pass) line(ctx context.Context, books *sqlline.Books, c cell, credits *atomic.Int64) error {

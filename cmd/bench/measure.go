@@ -53,7 +53,7 @@ func (p *pass) serverOptions(ctx context.Context, s system) (serverOptions, erro
 	case onSQLite, oneSQLite:
 		o.databaseURL = "sqlite://" + filepath.Join(folder, "florin.db")
 	default:
-		if o.databaseURL, err = sqlline.CreateDatabase(ctx, p.database.URL, "florin-"+string(s)); err != nil {
+		if o.databaseURL, err = sqlline.CreateDatabase(ctx, p.database.URL, databaseOf(s)); err != nil {
 			return serverOptions{}, err
 		}
 	}
@@ -62,6 +62,9 @@ func (p *pass) serverOptions(ctx context.Context, s system) (serverOptions, erro
 	}
 	return o, nil
 }
+
+// databaseOf names a system's database on the PostgreSQL server.
+func databaseOf(s system) string { return "florin-" + string(s) }
 
 // startTwice notes how long the server takes to its first answer, on an empty database and on one with its schema.
 func (p *pass) startTwice(ctx context.Context, s system, o serverOptions) (*serverProcess, error) {
@@ -95,7 +98,10 @@ func (p *pass) prove(ctx context.Context, s system, o serverOptions, process *se
 	if err := verifyBooks(ctx, o); err != nil {
 		p.run.Faults = append(p.run.Faults, fmt.Sprintf("%s: %v", s, err))
 	}
-	return ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return sqlline.DropDatabase(ctx, p.database.URL, databaseOf(s))
 }
 
 // edge is what is read at an end of the window.

@@ -17,7 +17,7 @@ var heading = fmt.Sprintf("%-36s %9s %8s %8s %8s %8s  %-22s %7s %7s  %s",
 func line(r *result) string {
 	used, resident, relay := "-", "-", "-"
 	if r.CPU != nil {
-		used = fmt.Sprintf("%.3f·%.3f·%.3f", r.CPU.Server, r.CPU.Database, r.CPU.Generator)
+		used = share(r.CPU.Server) + "·" + share(r.CPU.Database) + "·" + share(r.CPU.Generator)
 	}
 	if r.ResidentMiB > 0 {
 		resident = fmt.Sprintf("%.1f", r.ResidentMiB)
@@ -27,6 +27,14 @@ func line(r *result) string {
 	}
 	return strings.TrimRight(fmt.Sprintf("%-36s %9.0f %8.2f %8.2f %8.2f %8.2f  %-22s %7s %7s  %s",
 		r.Name, r.PerSecond, r.Latency.P50, r.Latency.P99, r.Latency.P999, r.Latency.Max, used, resident, relay, remarks(r)), " ")
+}
+
+// share leaves out who had no part in it.
+func share(seconds float64) string {
+	if seconds == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.3f", seconds)
 }
 
 func remarks(r *result) string {

@@ -142,10 +142,15 @@ func (r *run) compare() {
 	}
 }
 
-// linesFor is the lines that a cell is compared with. Zipf is compared with the uniform line.
+// linesFor is the lines that a cell is compared with: Zipf with the uniform one, and a client alone with a client alone.
 func linesFor(c cell) map[string]cell {
-	if c.Work == workDeposit {
+	switch {
+	case c.Work == workDeposit && c.Connections == 1:
+		return nil
+	case c.Work == workDeposit:
 		return map[string]cell{lineB: {sqlLines, lineB, uniform, 64, false}}
+	case c.Connections == 1:
+		return map[string]cell{lineD: {sqlLines, lineD, uniform, 1, false}}
 	}
 	to := uniform
 	if c.Spread == hot {

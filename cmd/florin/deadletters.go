@@ -82,7 +82,7 @@ func (p *program) onDeadLetters(ctx context.Context, do func(*database.DeadLette
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return do(database.NewDeadLetters(db, func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }))
+	return do(database.NewDeadLetters(db, systemClock))
 }
 
 func (p *program) listDeadLetters(ctx context.Context, settled bool) error {

@@ -79,6 +79,8 @@ func (requestHeaders) Set(string, string) {}
 
 func (h requestHeaders) Keys() []string {
 	var keys []string
-	h.c.Request().Header.VisitAll(func(name, _ []byte) { keys = append(keys, string(name)) })
+	for name := range h.c.Request().Header.All() {
+		keys = append(keys, string(name))
+	}
 	return keys
 }

@@ -21,7 +21,6 @@ import (
 	"florin/infra/database"
 	"florin/infra/database/databasetest"
 	"florin/infra/provider/mock/bank"
-	accountsvc "florin/service/account"
 	"florin/service/sweep"
 	"florin/webapi/contract"
 )
@@ -85,7 +84,7 @@ func (r *rig) configure(dialect database.Dialect, tune ...func(*Config, *Options
 		MockAutocomplete: bank.AutocompleteOff, FXSource: "fixed", RateLimit: "off",
 	}
 	r.options = Options{
-		Clock: func() time.Time { return accountsvc.SystemClock().Add(time.Duration(r.offset.Load())) },
+		Clock: func() time.Time { return systemClock().Add(time.Duration(r.offset.Load())) },
 		Log:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Sweep: sweep.Config{Every: 50 * time.Millisecond},
 	}

@@ -23,14 +23,12 @@ func TestF58_WebhookDuringAnOutageIsNotAcknowledgedAndHasOneEffectLater(t *testi
 	for _, dialect := range []database.Dialect{database.SQLite, database.Postgres} {
 		t.Run(string(dialect), func(t *testing.T) {
 			t.Parallel()
+			address := databasetest.URL(t, dialect)
 			var network *proxy
-			r := newRig(t, dialect, func(c *Config, _ *Options) {
-				if dialect == database.Postgres {
-					var through string
-					network, through = newURLProxy(t, string(c.DatabaseURL))
-					c.DatabaseURL = secret(through)
-				}
-			})
+			if dialect == database.Postgres {
+				network, address = newURLProxy(t, address)
+			}
+			r := newRig(t, dialect, func(c *Config, _ *Options) { c.DatabaseURL = secret(address) })
 			goAway, comeBack := func() { network.cut() }, func() { network.heal() }
 			if dialect == database.SQLite {
 				queryOnly := func(on string) {
@@ -133,14 +131,9 @@ func TestF62_PoisonousEventBecomesADeadLetterAndIsAppliedOnceWhenRedriven(t *tes
 // TestF97_ConnectionLostDuringCommit cuts every connection to PostgreSQL while the server is at the COMMIT of a transfer: once
 // the server goes on with it, once it takes it back. SQLite has no such connection.
 func TestF97_ConnectionLostDuringCommit(t *testing.T) {
-	var network *proxy
-	var direct string
-	r := newRig(t, database.Postgres, func(c *Config, _ *Options) {
-		var through string
-		direct = string(c.DatabaseURL)
-		network, through = newURLProxy(t, direct)
-		c.DatabaseURL = secret(through)
-	})
+	direct := databasetest.URL(t, database.Postgres)
+	network, through := newURLProxy(t, direct)
+	r := newRig(t, database.Postgres, func(c *Config, _ *Options) { c.DatabaseURL = secret(through) })
 	server := databasetest.OpenURL(t, direct, database.Options{})
 	for _, statement := range []string{
 		`CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(97); RETURN NULL; END $$`,

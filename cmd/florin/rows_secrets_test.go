@@ -53,13 +53,12 @@ func TestS46_CanariesAreFoundNowhere(t *testing.T) {
 
 		for _, scenario := range []string{"", "decline"} {
 			w := c.do("POST", "/account/"+euros+"/withdraw", fmt.Sprintf(`{"amount":"1.00","currency":"EUR","external_target":
-				{"bank_account_number":%q,"routing_number":%q},"metadata":{"mock_scenario":%q}}`, secrets.iban, secrets.iban, scenario))
+				{"bank_account_number":%q,"routing_number":%q},"metadata":{"mock_scenario":%q}}`, secrets.iban, secrets.iban, scenario), "Idempotency-Key", "key "+scenario)
 			require.Contains(t, []int{200, 202}, w.status, "%s", w.body)
 			require.NotContains(t, string(w.body), secrets.iban)
 			require.NotContains(t, string(c.do("GET", "/transaction/"+w.text(t, "id")+"/timeline", "").body), secrets.iban)
 		}
-		for what, secret := range secrets.all() {
-			t.Logf("%s through every input", what)
+		for _, secret := range secrets.all() {
 			r.everywhere(c, euros, secret, told)
 		}
 		r.poisonWith(c, euros, secrets, &victims)
@@ -128,8 +127,8 @@ func (r *rig) everywhere(c *client, euros, secret string, told func(answer) answ
 		told(c.do("GET", "/transaction/"+uuid.NewString()+"/status", "", header, secret))
 	}
 	told(c.do("GET", "/account/"+euros+"/transactions?cursor="+url.QueryEscape(secret), ""))
-	told(c.do("GET", "/account/"+euros+"/balance?"+url.QueryEscape(secret)+"=1", ""))
-	c.do("GET", "/account/"+url.PathEscape(secret), "") // a problem names the path it is about, to him who asked for it
+	c.do("GET", "/account/"+euros+"/balance?"+url.QueryEscape(secret)+"=1", "") // like the name of a field
+	c.do("GET", "/account/"+url.PathEscape(secret), "")                         // a problem names the path it is about, to him who asked for it
 	c.do("GET", "/"+url.PathEscape(secret), "")
 	body := fmt.Sprintf(`{"type":"payment.completed","timestamp":%s,"data":{"payment_id":"pay_x","transaction_id":%s,"amount":1,"currency":%s}}`, quoted, quoted, quoted)
 	for _, header := range []http.Header{r.sign("evt_malformed", body), with(r.sign("evt_forged", body), "webhook-signature", secret)} {

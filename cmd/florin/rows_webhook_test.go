@@ -49,19 +49,19 @@ func TestF35_ParkedEventIsAppliedOnceItsPaymentIsKnown(t *testing.T) {
 		d := c.depositWith("timeout_but_charged", euros, "100.00", "EUR")
 		id := d.text(t, "id")
 		payment := r.bankPayments(id)[0]
-		r.complete(payment)
 		require.Equal(t, 200, r.webhook("evt_nameless", event("payment.completed", payment, "", 10000, "EUR")))
 		require.Equal(t, "parked: unknown payment", r.inbox("evt_nameless"))
 		require.Equal(t, "0.00 0.00 0.00", c.balance(euros))
 
-		r.advance(11 * time.Second) // the call is repeated, and its answer is of the time before the completion
+		r.advance(11 * time.Second) // the call is repeated
 		r.until(func() bool { return c.status(id) != "initiated" }, "the payment is known")
-		r.advance(11 * time.Second) // the event is looked at again, and the bank is not asked yet
+		r.advance(30 * time.Second) // the event is looked at again; whoever asks the bank hears that it is pending
 		c.await(id, "completed")
 		require.Equal(t, "processed: completed", r.inbox("evt_nameless"))
 		require.Equal(t, []string{"webhook"}, r.column("SELECT cause FROM payment_events WHERE transaction_id = ? AND to_status = 'completed'", id))
 		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
 
+		r.complete(payment)
 		r.releaseWebhooks()
 		r.quiet()
 		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))

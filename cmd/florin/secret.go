@@ -45,8 +45,8 @@ func reveal(list []secret) []string {
 // The secrets that are made and kept in the data folder where development sets none.
 const (
 	jwtSecretFile     = "jwt_secret"
-	webhookSecretFile = "mock_webhook_secret"
-	bankKeyFile       = "mock_bank_api_key"
+	webhookSecretFile = "mock_webhook_secret" //nolint:gosec // the name of a file
+	bankKeyFile       = "mock_bank_api_key"   //nolint:gosec // the name of a file
 )
 
 // keepSecrets fills what development may leave unset with secrets of the data folder, made at the first start. They are

@@ -25,7 +25,6 @@ import (
 
 	"florin/infra/database"
 	"florin/infra/database/databasetest"
-	accountsvc "florin/service/account"
 )
 
 const (
@@ -177,10 +176,10 @@ func (s *soak) client(until time.Time) {
 }
 
 func (s *soak) expect(status, want int, sum *atomic.Int64, minor int64) {
-	switch {
-	case status == want || status == 200:
+	switch status {
+	case want, http.StatusOK:
 		sum.Add(minor)
-	case status == 422:
+	case http.StatusUnprocessableEntity:
 		s.refused.Add(1)
 	default:
 		s.t.Errorf("status %d, wanted %d or a refusal for want of funds", status, want)
@@ -236,7 +235,7 @@ func TestSoak(t *testing.T) {
 			p.stop()
 			s.checkLog()
 			db := databasetest.OpenURL(t, url, database.Options{})
-			databasetest.CheckInvariants(t, db, accountsvc.SystemClock())
+			databasetest.CheckInvariants(t, db, systemClock())
 		})
 	}
 }

@@ -41,6 +41,9 @@ const webhookLimit = "1000/s"
 // relayLeaseTTL is how long the events wait when the server that relays them was killed. A short one is safe: the fence holds.
 const relayLeaseTTL = 3 * time.Second
 
+// systemClock is the wall clock in UTC with microseconds, what both databases keep.
+func systemClock() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
 // Options are what tests set and the program does not. The zero value is the program's.
 type Options struct {
 	Clock account.Clock // the system's when nil
@@ -66,7 +69,7 @@ func NewApp(ctx context.Context, config Config, options Options) (*App, error) {
 		a.Log = slog.Default()
 	}
 	if a.Clock == nil {
-		a.Clock = accountsvc.SystemClock
+		a.Clock = systemClock
 	}
 	err := a.build(ctx, options)
 	if err != nil {

@@ -59,7 +59,7 @@ func (c Conversion) Check() error {
 	converted, exact, err := c.Rate().Convert(c.Original(), c.Rounding())
 	if err != nil {
 		// Not %w: what the caller of a conversion did wrong is here a fault of the books.
-		return fmt.Errorf("check conversion of %s at %s: %v", c.Original(), c.Rate(), err)
+		return fmt.Errorf("check conversion of %s at %s: %v", c.Original(), c.Rate(), err) //nolint:errorlint // as said above
 	}
 	if converted != c.Converted() || exact != c.Exact() {
 		return fmt.Errorf("check conversion of %s at %s rounded %s: stored %s (exact %s), computed %s (exact %s)",

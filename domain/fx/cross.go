@@ -59,7 +59,7 @@ func atScale(over, under *big.Int, scale int) *big.Int {
 	case 1:
 		units.Add(units, big.NewInt(1))
 	case 0:
-		units.Add(units, big.NewInt(int64(units.Bit(0))))
+		units.Add(units, big.NewInt(int64(units.Bit(0)))) //nolint:gosec // 0 or 1
 	}
 	return units
 }

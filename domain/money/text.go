@@ -46,9 +46,9 @@ func Parse(text string, cur currency.Currency) (Money, error) {
 	}
 	if negative {
 		// The conversion wraps 1<<63 to the smallest int64, which its negation leaves alone.
-		return New(-int64(magnitude), cur), nil
+		return New(-int64(magnitude), cur), nil //nolint:gosec // count has checked the limit
 	}
-	return New(int64(magnitude), cur), nil
+	return New(int64(magnitude), cur), nil //nolint:gosec // count has checked the limit
 }
 
 // split checks the grammar and cuts the text into the digits before and after the point.

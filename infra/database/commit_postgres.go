@@ -137,6 +137,9 @@ func writePostgres(ctx context.Context, conn *pgx.Conn, w *writes) error {
 	pgInsert(ctx, p, auditTable, w.audit, "", "")
 	pgUpdate(p, transactionUpdate, w.changedTransactions)
 	pgUpdate(p, holdUpdate, w.changedHolds)
+	if len(w.changedHolds) > 0 {
+		p.reach(ctx, crashpoint.WebhookBalances)
+	}
 	pgUpdate(p, keyUpdate, w.changedKeys)
 	pgUpdate(p, inboxUpdate, w.changedInbox)
 	pgUpdate(p, accountUpdate, w.changedAccounts)

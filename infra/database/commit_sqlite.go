@@ -124,6 +124,9 @@ func writeSQLite(tx *gorm.DB, w *writes) error {
 	liteInsert(p, auditTable, w.audit, "", "")
 	liteUpdate(p, transactionUpdate, w.changedTransactions)
 	liteUpdate(p, holdUpdate, w.changedHolds)
+	if len(w.changedHolds) > 0 && p.err == nil {
+		crashpoint.Hit(crashpoint.WebhookBalances)
+	}
 	liteUpdate(p, keyUpdate, w.changedKeys)
 	liteUpdate(p, inboxUpdate, w.changedInbox)
 	liteUpdate(p, accountUpdate, w.changedAccounts)

@@ -1,7 +1,6 @@
 package database
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -42,12 +41,4 @@ func eventToRow(e account.PaymentEvent) (eventRow, error) {
 		ID: id, TransactionID: transactionID, Seq: e.Seq, FromStatus: nullText(e.From), ToStatus: string(e.Status),
 		Cause: string(e.Cause), Payload: payload, At: momentOf(e.At),
 	}, nil
-}
-
-func (r eventRow) toEvent() (account.PaymentEvent, error) {
-	var e account.PaymentEvent
-	if err := json.Unmarshal([]byte(r.Payload), &e); err != nil {
-		return account.PaymentEvent{}, fmt.Errorf("payload of event %s: %w", r.ID, err)
-	}
-	return e, nil
 }

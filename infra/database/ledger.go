@@ -174,7 +174,7 @@ func unitError(err error) error {
 // where ctx ends first.
 func pause(ctx context.Context, try int) bool {
 	longest := 4 * time.Millisecond << min(try, 6)
-	timer := time.NewTimer(longest/4 + rand.N(longest*3/4))
+	timer := time.NewTimer(longest/4 + rand.N(longest*3/4)) //nolint:gosec // spreads retries, protects nothing
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -44,7 +44,7 @@ func (db *DB) openPool(url string, size int, params map[string]string) (*pgxpool
 	if err != nil {
 		return nil, nil, err
 	}
-	config.MaxConns = int32(size)
+	config.MaxConns = int32(size) //nolint:gosec // a handful
 	config.MaxConnLifetime = time.Hour
 	config.MaxConnLifetimeJitter = 10 * time.Minute
 	config.MaxConnIdleTime = 5 * time.Minute

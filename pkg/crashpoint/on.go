@@ -11,10 +11,13 @@ import (
 // Enabled says whether this build can die at a point.
 const Enabled = true
 
-var (
-	chosen string
-	left   atomic.Int64
-)
+// chosen is a point and how many of its hits are left.
+type chosen struct {
+	name string
+	left atomic.Int64
+}
+
+var armed atomic.Pointer[chosen]
 
 // A misspelt point must not look like one that was never reached, so the process does not start with it.
 func init() {
@@ -22,18 +25,28 @@ func init() {
 	if setting == "" {
 		return
 	}
-	name, nth, err := parse(setting)
-	if err != nil {
+	if err := Arm(setting); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	chosen = name
-	left.Store(nth)
+}
+
+// Arm chooses the point, in place of the one chosen before; hits count from now on. Only builds with the tag have it.
+func Arm(setting string) error {
+	name, nth, err := parse(setting)
+	if err != nil {
+		return err
+	}
+	c := &chosen{name: name}
+	c.left.Store(nth)
+	armed.Store(c)
+	return nil
 }
 
 // Hit ends the process when it is the chosen hit of the chosen point, and does not return then.
 func Hit(name string) {
-	if name != chosen || left.Add(-1) != 0 {
+	c := armed.Load()
+	if c == nil || name != c.name || c.left.Add(-1) != 0 {
 		return
 	}
 	self, err := os.FindProcess(os.Getpid())

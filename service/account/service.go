@@ -29,7 +29,7 @@ type ServiceDeps struct {
 	Rates     fx.Source
 	// Waiter answers Prefer: wait; nil answers at once.
 	Waiter Waiter
-	// Clock is time.Now in UTC with microseconds when nil.
+	// Clock is UTC with microseconds, what both databases keep.
 	Clock account.Clock
 	// Log is slog.Default when nil.
 	Log *slog.Logger
@@ -49,7 +49,8 @@ type Limits struct {
 	ReplyWithin time.Duration
 	// CallTimeout is the deadline of one provider call; 8 s.
 	CallTimeout time.Duration
-	// Recheck is when the sweep takes up a payment whose call was never answered; 10 s.
+	// Recheck is when the sweep takes up a payment whose call was never answered; 8.5 s. It is above CallTimeout, and with
+	// the sweep's own pause a payment that a crash has stranded moves on within 10 s (F21).
 	Recheck time.Duration
 	// QuoteTTL is how long a quote may be used to initiate; 10 min.
 	QuoteTTL time.Duration
@@ -73,7 +74,7 @@ func (l Limits) withDefaults() Limits {
 	orDuration(&l.PaymentDeadline, 24*time.Hour)
 	orDuration(&l.ReplyWithin, 5*time.Second)
 	orDuration(&l.CallTimeout, 8*time.Second)
-	orDuration(&l.Recheck, 10*time.Second)
+	orDuration(&l.Recheck, 8500*time.Millisecond)
 	orDuration(&l.QuoteTTL, 10*time.Minute)
 	orDuration(&l.ParkFor, 72*time.Hour)
 	if l.Calls == 0 {
@@ -132,9 +133,6 @@ func NewService(deps ServiceDeps) *Service {
 		waiter: deps.Waiter, now: deps.Clock, log: deps.Log, meter: deps.Meter, limits: limits,
 		tracer: otel.Tracer("florin/service/account"),
 		calls:  make(chan struct{}, limits.Calls), alive: alive, stop: stop,
-	}
-	if s.now == nil {
-		s.now = SystemClock
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -230,9 +228,6 @@ type Balance struct {
 	Held      money.Money
 	Available money.Money
 }
-
-// SystemClock is the wall clock in UTC with microseconds, what both databases keep.
-func SystemClock() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 func (s *Service) alert(ctx context.Context, kind string, args ...any) {
 	s.meter.Alert(kind)

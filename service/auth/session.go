@@ -36,7 +36,7 @@ func newSessionID(now time.Time) (uuid.UUID, error) {
 func sessionStart(id uuid.UUID) time.Time {
 	var stamp [8]byte
 	copy(stamp[2:], id[:6])
-	return time.UnixMilli(int64(binary.BigEndian.Uint64(stamp[:]))).UTC()
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(stamp[:]))).UTC() //nolint:gosec // 48 bits
 }
 
 // newRefreshToken draws 256 random bits: the text for the client and the row that keeps its hash.

@@ -138,8 +138,8 @@ func (w *Webhooks) parse(raw []byte, header http.Header, candidates []account.Pa
 
 func headerOf(c *fiber.Ctx) http.Header {
 	header := make(http.Header, 16)
-	c.Request().Header.VisitAll(func(name, value []byte) {
+	for name, value := range c.Request().Header.All() {
 		header.Add(string(name), string(value))
-	})
+	}
 	return header
 }

@@ -77,7 +77,7 @@ func (c *Contract) check(r *http.Request, response *http.Response, body []byte) 
 			response.StatusCode == http.StatusNoContent && r.Method == http.MethodOptions {
 			return nil
 		}
-		return fmt.Errorf("no such route is described (%v)", err)
+		return fmt.Errorf("no such route is described: %w", err)
 	}
 	options := &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true,
 		ExcludeResponseBody: !strings.Contains(response.Header.Get("Content-Type"), "json")}

@@ -24,23 +24,20 @@ type Query map[string]string
 // ReadQuery returns the query parameters. One that is not among the allowed, or sent twice, is refused.
 func ReadQuery(c *fiber.Ctx, allowed ...string) (Query, error) {
 	query := Query{}
-	var fault error
-	c.Context().QueryArgs().VisitAll(func(key, value []byte) {
+	for key, value := range c.Context().QueryArgs().All() {
 		name, text := string(key), string(value)
-		_, repeated := query[name]
-		switch {
-		case fault != nil:
-		case !contains(allowed, name):
-			fault = inQuery(name, "unknown_parameter", "is not a parameter of this route")
-		case repeated:
-			fault = inQuery(name, "repeated_parameter", "is sent more than once")
-		case len(text) > maxValue || !utf8.ValidString(text):
-			fault = inQuery(name, "invalid_parameter", "is not valid")
-		default:
-			query[name] = text
+		if !contains(allowed, name) {
+			return nil, inQuery(name, "unknown_parameter", "is not a parameter of this route")
 		}
-	})
-	return query, fault
+		if _, repeated := query[name]; repeated {
+			return nil, inQuery(name, "repeated_parameter", "is sent more than once")
+		}
+		if len(text) > maxValue || !utf8.ValidString(text) {
+			return nil, inQuery(name, "invalid_parameter", "is not valid")
+		}
+		query[name] = text
+	}
+	return query, nil
 }
 
 // NoQuery refuses every query parameter.

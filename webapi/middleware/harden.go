@@ -3,6 +3,7 @@ package middleware
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"time"
 
@@ -119,7 +120,7 @@ func ambiguous(raw []byte) bool {
 func render(app *fiber.App, ctx *fasthttp.RequestCtx, err error) {
 	c := app.AcquireCtx(ctx)
 	defer app.ReleaseCtx(c)
-	if err == error(fiber.ErrMethodNotAllowed) {
+	if errors.Is(err, fiber.ErrMethodNotAllowed) {
 		c.Set(fiber.HeaderAllow, "GET, HEAD, POST, PUT, DELETE, OPTIONS")
 	}
 	if app.ErrorHandler(c, err) != nil {

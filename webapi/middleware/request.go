@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -94,8 +95,8 @@ func Log(log *slog.Logger, now func() time.Time) fiber.Handler {
 
 // isMiddleware says that no route took the request: what Fiber then names is the middleware's own prefix.
 func isMiddleware(c *fiber.Ctx, err error) bool {
-	status, ok := err.(*fiber.Error)
-	return ok && (status.Code == fiber.StatusNotFound || status.Code == fiber.StatusMethodNotAllowed)
+	var status *fiber.Error
+	return errors.As(err, &status) && (status.Code == fiber.StatusNotFound || status.Code == fiber.StatusMethodNotAllowed)
 }
 
 // Deadline bounds the work for a request by c.UserContext(); a wait that the client prefers comes on top.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -112,7 +113,7 @@ func migrateURL(url string) error {
 		return err
 	}
 	if err := database.Migrate(ctx, db); err != nil {
-		return fmt.Errorf("%w (closed: %v)", err, db.Close())
+		return errors.Join(err, db.Close())
 	}
 	return db.Close() // the last connection writes the log back into the file
 }

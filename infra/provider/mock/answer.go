@@ -197,7 +197,7 @@ func (c *Client) lookupError(got answered) error {
 	}
 	err := c.classify(got)
 	var said4xx *account.ProviderError
-	if errors.As(err, &said4xx) && said4xx.Class == account.ErrProviderRefused {
+	if errors.As(err, &said4xx) && errors.Is(said4xx.Class, account.ErrProviderRefused) {
 		return unknown(said4xx.Code, said4xx.Cause)
 	}
 	return err

@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -242,7 +243,7 @@ func requireClass(t *testing.T, err, class error) {
 	for _, other := range []error{
 		account.ErrProviderRefused, account.ErrProviderRetryable, account.ErrProviderUnknown, account.ErrProviderNotFound,
 	} {
-		if other != class {
+		if !errors.Is(class, other) {
 			require.NotErrorIs(t, err, other)
 		}
 	}

@@ -75,6 +75,19 @@ func CreateDatabase(ctx context.Context, server, name string) (string, error) {
 	return address.String(), nil
 }
 
+// DropDatabase removes a database, whoever is connected, so that the server does no more work for it.
+func DropDatabase(ctx context.Context, server, name string) error {
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		return fmt.Errorf("drop database: %w", err)
+	}
+	_, err = conn.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
+	if err = errors.Join(err, conn.Close(ctx)); err != nil {
+		return fmt.Errorf("drop database: %w", err)
+	}
+	return nil
+}
+
 // Books are the accounts that the lines run on.
 type Books struct {
 	url      string

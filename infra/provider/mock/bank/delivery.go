@@ -211,5 +211,5 @@ func backoff(attempts int) time.Duration {
 	if attempts < 16 {
 		wait = min(lastRetry, firstRetry<<attempts)
 	}
-	return wait - rand.N(wait/2+1)
+	return wait - rand.N(wait/2+1) //nolint:gosec // spreads retries, protects nothing
 }
