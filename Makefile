@@ -12,7 +12,7 @@ PGRUN = go run ./infra/database/databasetest/pgrun --
 PKG = ./...
 # How long each fuzz target runs.
 FUZZTIME = 60s
-# What make bench measures: make bench BENCH='-quick -only ^postgres/'; -h lists the flags.
+# What make bench measures: make bench BENCH="-quick -only '^(sql|postgres)/'"; -h lists the flags.
 BENCH =
 LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 

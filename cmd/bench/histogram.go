@@ -22,7 +22,7 @@ type histogram struct {
 // record counts a duration; a negative one is 0.
 func (h *histogram) record(d time.Duration) {
 	d = max(d, 0)
-	i := bucketOf(uint64(d))
+	i := bucketOf(int64(d))
 	if i >= len(h.counts) {
 		h.counts = append(h.counts, make([]int64, i+1-len(h.counts))...)
 	}
@@ -58,14 +58,14 @@ func (h *histogram) quantile(perMille int64) time.Duration {
 
 // bucketOf numbers the buckets: below subBuckets one for each value, then subBuckets for each power of two, so that the
 // numbers follow each other without a gap.
-func bucketOf(v uint64) int {
-	shift := max(bits.Len64(v)-subBucketBits-1, 0)
+func bucketOf(v int64) int {
+	shift := max(bits.Len64(uint64(v))-subBucketBits-1, 0) //nolint:gosec // v is not negative
 	return shift<<subBucketBits + int(v>>shift)
 }
 
 // upperEnd is the largest value of a bucket.
-func upperEnd(bucket int) uint64 {
+func upperEnd(bucket int) int64 {
 	shift := max(bucket>>subBucketBits-1, 0)
-	mantissa := uint64(bucket - shift<<subBucketBits)
+	mantissa := int64(bucket - shift<<subBucketBits)
 	return (mantissa+1)<<shift - 1
 }

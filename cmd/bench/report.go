@@ -73,7 +73,7 @@ func (r *report) print(out io.Writer) {
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", line.Work, line.Wanted, line.text(), line.verdict(), strings.Join(each, ", "))
 	}
-	table.Flush()
+	_ = table.Flush() // nowhere to say that it failed
 }
 
 func (r *run) print(out io.Writer, number int) {
@@ -95,7 +95,7 @@ func (r *run) print(out io.Writer, number int) {
 		}
 		fmt.Fprintln(table, "\t")
 	}
-	table.Flush()
+	_ = table.Flush() // nowhere to say that it failed
 	fmt.Fprintf(out, "\nfsync of 8 KiB: %.2f ms in the median\n", r.FsyncMS)
 	for _, found := range r.Results {
 		if len(found.Parts) > 1 {

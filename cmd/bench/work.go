@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	crand "crypto/rand"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -38,8 +39,8 @@ type picker struct {
 
 // newPicker draws from at least two accounts. The same seed draws the same.
 func newPicker(s spread, accounts int, seed uint64) *picker {
-	random := rand.New(rand.NewPCG(seed, 0x666c6f72696e))
-	return &picker{s, accounts, random, rand.NewZipf(random, zipfExponent, 1, uint64(accounts-1))}
+	random := rand.New(rand.NewPCG(seed, 0x666c6f72696e))                                          //nolint:gosec // a load is to be the same each time
+	return &picker{s, accounts, random, rand.NewZipf(random, zipfExponent, 1, uint64(accounts-1))} //nolint:gosec // at least 1
 }
 
 // pair is two accounts that differ.
@@ -64,7 +65,7 @@ func (p *picker) one() int {
 	case hot:
 		return 0
 	case zipf:
-		return int(p.zipf.Uint64())
+		return int(p.zipf.Uint64()) //nolint:gosec // below the number of accounts
 	default:
 		return p.random.IntN(p.accounts)
 	}
@@ -76,7 +77,7 @@ type keys struct {
 	used atomic.Uint64
 }
 
-func newKeys() *keys { return &keys{run: fmt.Sprintf("bench-%016x", rand.Uint64())} }
+func newKeys() *keys { return &keys{run: "bench-" + crand.Text()} }
 
 func (k *keys) fresh() header {
 	return header{"Idempotency-Key", fmt.Sprintf("%s-%d", k.run, k.used.Add(1))}

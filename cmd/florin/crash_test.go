@@ -145,8 +145,8 @@ func TestF108_KilledBetweenDeliveryAndCursor(t *testing.T) {
 	})
 }
 
-// request is one request of a client, and all that becomes of it.
-type request struct {
+// crashRequest is one request of a client, and all that becomes of it.
+type crashRequest struct {
 	w          *crashWorld
 	path, body string
 	key        string
@@ -158,9 +158,9 @@ type request struct {
 }
 
 // newRequest is one of 10.00 EUR in the world's flow, under a new key.
-func (w *crashWorld) newRequest() *request {
+func (w *crashWorld) newRequest() *crashRequest {
 	w.asked++
-	q := &request{w: w, path: "/account/" + w.main + "/" + w.flow, key: fmt.Sprintf("request-%d", w.asked)}
+	q := &crashRequest{w: w, path: "/account/" + w.main + "/" + w.flow, key: fmt.Sprintf("request-%d", w.asked)}
 	more := map[string]string{
 		deposits:    `"money_source":"card"`,
 		withdrawals: `"external_target":{"bank_account_number":"DE89370400440532013000"}`,
@@ -171,7 +171,7 @@ func (w *crashWorld) newRequest() *request {
 	return q
 }
 
-func (q *request) once() (answer, error) {
+func (q *crashRequest) once() (answer, error) {
 	response, content, err := q.w.try(context.Background(), http.MethodPost, q.path, []byte(q.body), q.header())
 	if err != nil {
 		return answer{}, err
@@ -180,20 +180,20 @@ func (q *request) once() (answer, error) {
 	return answer{response.StatusCode, response.Header, content}, nil
 }
 
-func (q *request) header() http.Header {
+func (q *crashRequest) header() http.Header {
 	return http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + q.w.me.token}, "Idempotency-Key": {q.key}}
 }
 
 // send sends it to a server that is about to die.
-func (q *request) send() { q.first, q.lost = q.once() }
+func (q *crashRequest) send() { q.first, q.lost = q.once() }
 
 // rows is how many transactions there are for the request.
-func (q *request) rows() int64 {
+func (q *crashRequest) rows() int64 {
 	return q.w.count("SELECT COUNT(*) FROM transactions WHERE metadata LIKE ?", `%"`+q.key+`"%`)
 }
 
 // stored is the id of the request's transaction in the database.
-func (q *request) stored() (id string) {
+func (q *crashRequest) stored() (id string) {
 	err := q.w.app.DB.Reader().WithContext(context.Background()).
 		Raw("SELECT id FROM transactions WHERE metadata LIKE ?", `%"`+q.key+`"%`).Row().Scan(&id)
 	require.NoError(q.w.t, err)
@@ -201,7 +201,7 @@ func (q *request) stored() (id string) {
 }
 
 // retry sends it again, as a client does that has not heard, and proves that it is still one request.
-func (q *request) retry() {
+func (q *crashRequest) retry() {
 	t := q.w.t
 	t.Helper()
 	before := ""
@@ -227,7 +227,7 @@ func (q *request) retry() {
 }
 
 // finish has the payment completed and everything settled and checked.
-func (q *request) finish() {
+func (q *crashRequest) finish() {
 	w := q.w
 	w.t.Helper()
 	switch w.flow {
@@ -244,7 +244,7 @@ func (q *request) finish() {
 }
 
 // completed books the request in the model, once its money has moved or is about to.
-func (q *request) completed() {
+func (q *crashRequest) completed() {
 	w := q.w
 	w.t.Helper()
 	w.deliver()
@@ -265,12 +265,12 @@ func (q *request) completed() {
 }
 
 // payment is the bank's id of the payment.
-func (q *request) payment() string {
+func (q *crashRequest) payment() string {
 	return q.w.me.do("GET", "/transaction/"+q.id, "").text(q.w.t, "payment_id")
 }
 
 // oneAtTheBank: for one transaction of ours the bank has one payment.
-func (q *request) oneAtTheBank() {
+func (q *crashRequest) oneAtTheBank() {
 	q.w.t.Helper()
 	list := q.w.bank("GET", "/payments?transaction_id="+q.id, "").json(q.w.t)["data"]
 	require.Len(q.w.t, list, 1)

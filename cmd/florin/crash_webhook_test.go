@@ -175,7 +175,7 @@ func TestF12_FirstTryEndedWith502(t *testing.T) {
 // TestF75_KilledWithAHold: the hold stays while the payout is unknown, and ends with the payment's deadline at the latest.
 func TestF75_KilledWithAHold(t *testing.T) {
 	eachCrash(t, holding, func(w *crashWorld, point string) {
-		holds := func(q *request) {
+		holds := func(q *crashRequest) {
 			require.EqualValues(w.t, 1, w.count("SELECT COUNT(*) FROM holds WHERE transaction_id = ? AND status = 'active' AND amount = 1000", q.stored()))
 		}
 		q := w.newRequest()
@@ -232,7 +232,7 @@ func TestCrashPlansHoldEveryPointOfEachFlow(t *testing.T) {
 }
 
 // opened is a request of which the payment is pending, with nothing under way.
-func (w *crashWorld) opened() *request {
+func (w *crashWorld) opened() *crashRequest {
 	w.t.Helper()
 	q := w.newRequest()
 	q.send()
@@ -249,7 +249,7 @@ func (w *crashWorld) opened() *request {
 }
 
 // traces counts what the completion of a payment leaves behind.
-func (q *request) traces(payment string) map[string]int64 {
+func (q *crashRequest) traces(payment string) map[string]int64 {
 	return map[string]int64{
 		"entries": q.w.count("SELECT COUNT(*) FROM entries WHERE transaction_id = ?", q.id),
 		"effects": q.w.count("SELECT COUNT(*) FROM effects WHERE ref = ?", payment),

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -54,7 +55,7 @@ type lender struct {
 	slots chan struct{}
 
 	mu     sync.Mutex
-	idle   []conn
+	idle   []*compiled
 	closed bool
 }
 
@@ -73,9 +74,48 @@ type conn interface {
 	driver.Validator
 }
 
+// compiledLimit is how many statements a connection keeps compiled. The program has fewer.
+const compiledLimit = 256
+
+// compiled is a connection that keeps the statements that write, compiled: a commit is a few of them, again and again.
+type compiled struct {
+	conn
+	statements map[string]driver.StmtExecContext
+}
+
+// ExecContext runs a single statement in its compiled form.
+func (c *compiled) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	statement, ok := c.statements[query]
+	if ok {
+		return statement.ExecContext(ctx, args)
+	}
+	if len(args) == 0 || strings.Contains(query, ";") || len(c.statements) >= compiledLimit {
+		return c.conn.ExecContext(ctx, query, args)
+	}
+	prepared, err := c.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	statement, ok = prepared.(driver.StmtExecContext)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("statement type %T", prepared), prepared.Close())
+	}
+	c.statements[query] = statement
+	return statement.ExecContext(ctx, args)
+}
+
+// Close gives the compiled statements back before the connection.
+func (c *compiled) Close() error {
+	var failures []error
+	for _, statement := range c.statements {
+		failures = append(failures, statement.(driver.Stmt).Close())
+	}
+	return errors.Join(append(failures, c.conn.Close())...)
+}
+
 // lent is a connection on loan.
 type lent struct {
-	conn
+	*compiled
 	from *lender
 }
 
@@ -90,7 +130,7 @@ func (l *lender) Connect(ctx context.Context) (driver.Conn, error) {
 		c := l.idle[last]
 		l.idle = l.idle[:last]
 		l.mu.Unlock()
-		return &lent{conn: c, from: l}, nil
+		return &lent{compiled: c, from: l}, nil
 	}
 	l.mu.Unlock()
 	opened, err := l.Connector.Connect(ctx)
@@ -103,7 +143,7 @@ func (l *lender) Connect(ctx context.Context) (driver.Conn, error) {
 		<-l.slots
 		return nil, errors.Join(fmt.Errorf("connection type %T", opened), opened.Close())
 	}
-	return &lent{conn: c, from: l}, nil
+	return &lent{compiled: &compiled{conn: c, statements: map[string]driver.StmtExecContext{}}, from: l}, nil
 }
 
 // Close gives the connection back, or closes it when it is broken.
@@ -112,9 +152,9 @@ func (c *lent) Close() error {
 	c.from.mu.Lock()
 	defer c.from.mu.Unlock()
 	if c.from.closed || !c.IsValid() {
-		return c.conn.Close()
+		return c.compiled.Close()
 	}
-	c.from.idle = append(c.from.idle, c.conn)
+	c.from.idle = append(c.from.idle, c.compiled)
 	return nil
 }
 
