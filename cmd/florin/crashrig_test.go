@@ -244,6 +244,7 @@ func (w *crashWorld) settle() {
 		}, "the subscriber has read the whole log")
 		w.check()
 		require.Zero(w.t, w.count("SELECT COUNT(*) FROM transactions WHERE status IN ('initiated', 'pending')"), "open payments")
+		require.Zero(w.t, w.count("SELECT COUNT(*) FROM transactions WHERE type NOT IN (?, ?, ?)", deposits, withdrawals, transfers), "money of no request")
 		w.checkSink(w.count("SELECT position FROM log_head WHERE id = 1"))
 	})
 	w.checkBalances()

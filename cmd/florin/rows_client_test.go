@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -348,54 +347,4 @@ func TestF14_RefusedBeforeTheKeyIsRead(t *testing.T) {
 		}
 		require.Equal(t, "90.00 10.00 80.00", c.balance(account))
 	}, func(c *Config, _ *Options) { c.RateLimit = "30/m" })
-}
-
-func TestF15_ClientHangsUpMidRequest(t *testing.T) {
-	eachProxiedRig(t, func(t *testing.T, r *rig, n *network) {
-		c, account, other := funded(r)
-		requests := creations(account, other)
-		before := r.rows()
-		for _, q := range requests {
-			// What the request is on the wire is what a refused twin of the same length is.
-			began := n.front.requests.bytes()
-			twin, err := c.send(t.Context(), q.path, strings.Replace(q.body, "EUR", "XXX", 1), "Idempotency-Key", q.name)
-			require.NoError(t, err)
-			require.Equal(t, 422, twin.status)
-			size := n.front.requests.bytes() - began
-			for _, arrives := range []int64{1, size / 4, size / 2, size - int64(len(q.body)), size - 2, size - 1} {
-				n.front.requests.limitData(arrives)
-				_, err := c.send(t.Context(), q.path, q.body, "Idempotency-Key", q.name)
-				require.Error(t, err, "%s cut after %d of %d bytes", q.name, arrives, size)
-			}
-			n.front.requests.unlimit()
-		}
-		require.Equal(t, before, r.rows())
-
-		for i, q := range requests[:2] {
-			// All arrived; the client goes while the provider is being called.
-			n.bank.replies.hold()
-			ctx, hangUp := context.WithCancel(t.Context())
-			over := make(chan error, 1)
-			go func() {
-				_, err := c.send(ctx, q.path, q.body, "Idempotency-Key", q.name)
-				over <- err
-			}()
-			r.until(func() bool { return len(r.payments()) == int(before["payments at the bank"])+i+1 }, "the provider has the payment")
-			hangUp()
-			require.ErrorIs(t, <-over, context.Canceled)
-			n.bank.replies.release()
-
-			hash := accountsvc.KeyHash(uuid.MustParse(c.id), q.name)
-			r.until(func() bool {
-				return r.count("SELECT COUNT(*) FROM idempotency_keys WHERE key_hash = ? AND finished_at IS NOT NULL", hash) == 1
-			}, "the request is finished without its client")
-			again := c.do("POST", q.path, q.body, "Idempotency-Key", q.name)
-			require.Equal(t, 202, again.status, "%s", again.body)
-			require.Equal(t, "true", again.header.Get("Idempotency-Replayed"))
-			require.Equal(t, "pending", again.text(t, "status"))
-			require.Equal(t, r.payments()[len(r.payments())-1].TransactionID, again.text(t, "id"))
-		}
-		require.Equal(t, before["transactions"]+2, r.count("SELECT COUNT(*) FROM transactions"))
-		require.Equal(t, "100.00 10.00 90.00", c.balance(account))
-	})
 }

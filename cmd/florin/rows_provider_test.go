@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,25 +10,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestF20_DatabaseAwayAtInitiate: away before anything is read, and then without space when our row is to be written.
 func TestF20_DatabaseAwayAtInitiate(t *testing.T) {
 	eachProxiedRig(t, func(t *testing.T, r *rig, n *network) {
 		c, account, other := funded(r)
 		r.quiet()
 		before := r.rows()
-		n.databaseDown()
-		for _, q := range creations(account, other) {
-			a := c.do("POST", q.path, q.body, "Idempotency-Key", q.name)
-			requireProblem(t, a, 503, "database_unavailable", "")
-			after, err := strconv.Atoi(a.header.Get("Retry-After"))
-			require.NoError(t, err)
-			require.LessOrEqual(t, after, 2)
-			require.Positive(t, after)
-			require.Len(t, r.payments(), 1, "nothing may reach the provider")
+		for _, away := range []func() func(){n.databaseFull, n.databaseDown} {
+			back := away()
+			for _, q := range creations(account, other)[:3] {
+				body := strings.Replace(q.body, "{", "{"+largeMetadata(), 1)
+				a := c.do("POST", q.path, body, "Idempotency-Key", q.name)
+				requireProblem(t, a, 503, "database_unavailable", "")
+				require.Regexp(t, "^[12]$", a.header.Get("Retry-After"))
+				require.Len(t, r.payments(), 1, "nothing may reach the provider")
+			}
+			back()
+			r.until(func() bool { return c.do("GET", "/account/"+account, "").status == 200 }, "the database is back")
+			require.Equal(t, before, r.rows())
+			require.Equal(t, "100.00 0.00 100.00", c.balance(account))
 		}
-		n.databaseUp()
-		r.until(func() bool { return c.do("GET", "/account/"+account, "").status == 200 }, "the database is back")
-		require.Equal(t, before, r.rows())
-		require.Equal(t, "100.00 0.00 100.00", c.balance(account))
 		for _, q := range creations(account, other) {
 			a := c.do("POST", q.path, q.body, "Idempotency-Key", q.name)
 			require.Equal(t, q.status, a.status, "%s: %s", q.name, a.body)
@@ -37,6 +38,15 @@ func TestF20_DatabaseAwayAtInitiate(t *testing.T) {
 		require.Len(t, r.payments(), 3)
 		require.Equal(t, "90.00 10.00 80.00", c.balance(account))
 	})
+}
+
+// largeMetadata is a member of a body that makes the row of its transaction larger than 20 KiB, so that it needs new pages.
+func largeMetadata() string {
+	members := make([]string, 45)
+	for i := range members {
+		members[i] = fmt.Sprintf(`"%d":%q`, i, strings.Repeat("x", 480))
+	}
+	return `"metadata":{` + strings.Join(members, ",") + "},"
 }
 
 func TestF25_DefiniteRefusal(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 
 	"florin/domain/account"
 	"florin/infra/database"
+	"florin/infra/database/databasetest"
 	"florin/infra/provider/mock/bank"
 )
 
@@ -42,7 +43,7 @@ func eachProxiedRig(t *testing.T, test func(t *testing.T, r *rig, n *network)) {
 				n.bank, c.MockBankURL = newURLProxy(t, "http://"+listener.Addr().String())
 				if dialect == database.Postgres {
 					var through string
-					n.database, through = newURLProxy(t, string(c.DatabaseURL))
+					n.database, through = newURLProxy(t, databasetest.URL(t, dialect))
 					c.DatabaseURL = secret(through)
 				}
 			})
@@ -77,21 +78,31 @@ func serveBank(t *testing.T, c Config, o Options) (*bank.Bank, net.Listener) {
 	return b, listener
 }
 
-// databaseDown takes the database away: on PostgreSQL its connections, on SQLite the right to write, as a disk that fails does.
-func (n *network) databaseDown() {
+// databaseDown takes the database away, until up: on PostgreSQL its connections, on SQLite the right to write, as a disk
+// that fails does.
+func (n *network) databaseDown() (up func()) {
 	if n.database != nil {
 		n.database.cut()
-		return
+		return n.database.heal
 	}
-	require.NoError(n.r.t, n.r.app.DB.Writer().Exec("PRAGMA query_only = 1").Error)
+	n.execute("PRAGMA query_only = 1")
+	return func() { n.execute("PRAGMA query_only = 0") }
 }
 
-func (n *network) databaseUp() {
-	if n.database != nil {
-		n.database.heal()
-		return
+// databaseFull leaves the database without space for an event, until freed. Everything before that in a commit has worked.
+func (n *network) databaseFull() (freed func()) {
+	if n.database == nil {
+		n.execute("PRAGMA max_page_count = 1") // SQLite takes the present size
+		return func() { n.execute("PRAGMA max_page_count = 1073741823") }
 	}
-	require.NoError(n.r.t, n.r.app.DB.Writer().Exec("PRAGMA query_only = 0").Error)
+	n.execute(`CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$`)
+	n.execute("CREATE TRIGGER disk_full BEFORE INSERT ON payment_events FOR EACH STATEMENT EXECUTE FUNCTION disk_full()")
+	return func() { n.execute("DROP FUNCTION disk_full CASCADE") }
+}
+
+func (n *network) execute(statement string) {
+	require.NoError(n.r.t, n.r.app.DB.Writer().Exec(statement).Error)
 }
 
 // storedTables is every table that a request of a client can leave something in.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -153,7 +154,7 @@ func (r *rig) poisonWith(c *client, euros string, secrets canaries, victims *syn
 		body = strings.Replace(body, `"data":{`, fmt.Sprintf(`"data":{"note":%q,`, secret), 1)
 	}
 	require.Equal(r.t, 200, r.webhook("evt_poison", body))
-	r.advance(2e9)
+	r.advance(2 * time.Second)
 	r.until(func() bool { return r.inbox("evt_poison") == "dead: internal" }, "it is given up")
 	victims.Delete(d.text(r.t, "id"))
 	r.complete(d.text(r.t, "payment_id"))

@@ -29,7 +29,7 @@ type Options struct {
 	Logger *slog.Logger // slow queries and errors, never a parameter's value; slog.Default() when nil
 
 	Writers int // connections of the writer's pool on PostgreSQL, 16 when 0; SQLite has exactly one
-	Readers int // connections of the reader's pool, 8 when 0
+	Readers int // connections of the reader's pool; 8 on PostgreSQL and 4 on SQLite when 0
 
 	ConnWait  time.Duration // the longest wait for a connection, 1 s when 0
 	SlowQuery time.Duration // from which on a query is logged, 500 ms when 0
@@ -45,7 +45,6 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.Default()
 	}
 	setIfZero(&o.Writers, 16)
-	setIfZero(&o.Readers, 8)
 	setIfZero(&o.ConnWait, time.Second)
 	setIfZero(&o.SlowQuery, 500*time.Millisecond)
 	setIfZero(&o.StatementTimeout, 5*time.Second)

@@ -17,6 +17,7 @@ import (
 )
 
 func openPostgres(ctx context.Context, url string, options Options) (_ *DB, err error) {
+	setIfZero(&options.Readers, 8)
 	db := &DB{dialect: Postgres, options: options}
 	defer func() {
 		if err != nil {

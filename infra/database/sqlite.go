@@ -27,6 +27,7 @@ func openSQLite(ctx context.Context, path string, options Options) (_ *DB, err e
 	if err := createPrivately(path); err != nil {
 		return nil, fmt.Errorf("open sqlite: %w", err)
 	}
+	setIfZero(&options.Readers, 4) // each keeps the schema and its pages: more cost memory and, on a file, bring nothing
 	db := &DB{dialect: SQLite, options: options}
 	defer func() {
 		if err != nil {
@@ -93,6 +94,8 @@ func sqliteDSN(path, begin string, readOnly bool, busy time.Duration) string {
 	}
 	if readOnly {
 		query.Set("_query_only", "1")
+		// The operating system caches the file already; the readers' own caches would be most of the server's memory.
+		query["_pragma"] = append(query["_pragma"], "cache_size(-512)")
 	} else {
 		query.Set("_journal_mode", "WAL")
 	}

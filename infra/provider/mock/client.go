@@ -97,7 +97,8 @@ func newTransport() *http.Transport {
 		DialContext:           dial,
 		TLSHandshakeTimeout:   5 * time.Second,
 		ResponseHeaderTimeout: callTimeout,
-		MaxIdleConnsPerHost:   64,
+		MaxConnsPerHost:       32, // a call takes a millisecond: more would only be idle later
+		MaxIdleConnsPerHost:   32,
 		IdleConnTimeout:       60 * time.Second,
 	}
 }
