@@ -189,7 +189,6 @@ func TestF75_KilledWithAHold(t *testing.T) {
 		w.dies(point, q.send)
 		w.look(func() { holds(q) })
 		w.returns(25 * time.Hour)
-		w.loginAgain()
 		q.retry()
 		w.await(q.id, "failed")
 		require.Equal(w.t, w.balanceNow(), w.me.balance(w.main), "the hold is released")
@@ -265,4 +264,5 @@ func (w *crashWorld) loginAgain() {
 	})
 	w.me.token = ""
 	w.me.login(name)
+	w.loggedIn = w.app.Clock()
 }

@@ -97,6 +97,7 @@ type crashWorld struct {
 	tap     *bankTap
 
 	me            *client
+	loggedIn      time.Time
 	main, friends string // accounts: in EUR, mine; in USD, somebody else's
 	asked         int    // requests with a key
 	posted, held  int64  // on main
@@ -115,7 +116,7 @@ func newCrashWorld(t *testing.T, program string, dialect database.Dialect, flow 
 	var err error
 	w.contract, err = contract.Load(document)
 	require.NoError(t, err)
-	w.me = w.user()
+	w.me, w.loggedIn = w.user(), w.app.Clock()
 	w.main, w.friends = w.me.open("EUR"), w.user().open("USD")
 	if flow != deposits {
 		d := w.me.deposit(w.main, "10000.00", "EUR")
@@ -123,6 +124,7 @@ func newCrashWorld(t *testing.T, program string, dialect database.Dialect, flow 
 		w.await(d.text(t, "id"), "completed")
 		w.posted = 10000_00
 	}
+	w.settle() // so that what is hit next comes of what is done next
 	return w
 }
 
@@ -173,6 +175,9 @@ func (w *crashWorld) returns(after time.Duration) {
 	w.t.Helper()
 	w.advance(after)
 	w.start()
+	if w.app.Clock().Sub(w.loggedIn) > 10*time.Minute { // before the token ends
+		w.loginAgain()
+	}
 }
 
 // deliver lets the bank's webhooks go to the living server.

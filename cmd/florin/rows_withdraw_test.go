@@ -99,6 +99,7 @@ func TestF78_PaidOutTurnsTheHoldIntoEntriesOnce(t *testing.T) {
 		r.complete(w.text(t, "payment_id"))
 		r.quiet()
 		require.Equal(t, 200, r.webhook("evt_paid_again", event("payment.completed", w.text(t, "payment_id"), id, 4000, "EUR")))
+		require.Equal(t, "processed: effect already applied", r.inbox("evt_paid_again"), "and is nobody's concern")
 		require.Equal(t, "completed", c.status(id))
 		require.Equal(t, "60.00 0.00 60.00", c.balance(euros))
 		require.Equal(t, []string{"initiated", "pending", "completed"}, r.history(id))

@@ -62,6 +62,9 @@ func commitOutcome(err error) error {
 		return classify(err)
 	case errors.As(err, &onServer) && onServer.SeverityUnlocalized == "ERROR":
 		return classify(err)
+	case onServer != nil && onServer.Code == "25P03":
+		// The session was ended for being idle, so it had not seen COMMIT, and its transaction is gone.
+		return classify(err)
 	case errors.As(err, &inFile) && inFile.Code()&0xff != sqlite3.SQLITE_IOERR:
 		return classify(err)
 	default:
