@@ -1,7 +1,7 @@
 # Plain POSIX sh and Go; `make` alone lists the targets.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint demo verify bench fuzz build generate
+.PHONY: help run test race lint demo verify soak crash bench fuzz build generate
 
 # Nothing here needs a C compiler, except for race.
 export CGO_ENABLED = 0
@@ -40,11 +40,17 @@ lint: ## check formatting, generated files, vet, and the linters of .golangci.ym
 		else echo "golangci-lint is not installed: building it, which takes some minutes the first time"; \
 		set -x; go run $(LINTER) run ./...; fi
 
-demo: ## tell the story of a deposit, a withdrawal and a transfer against a server of its own
+demo: ## tell the story of some payments against the running server, or one of its own
 	@go run ./cmd/florin demo
 
 verify: ## check the invariants of the books in DATABASE_URL
 	@go run ./cmd/florin verify
+
+soak: ## 64 clients on one account for 10 s on each database, with the bounds on memory and start
+	@FLORIN_SOAK=10s $(PGRUN) go test -count=1 -v -run '^TestSoak$$' ./cmd/florin
+
+crash: ## kill the server at every crash point, again and again
+	@FLORIN_CRASH_ROUNDS=10 $(PGRUN) go test -count=1 -timeout 60m -run '^Test(F3|F4|F12|F21|F22|F59|F60|F61|F75|F90|F107|F108)_.*' ./cmd/florin
 
 bench: ## measure Florin beside plain SQL on the same PostgreSQL: docs/performance.md
 	@go run ./cmd/bench $(BENCH)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,7 @@ func (p *program) demoCommand() *cobra.Command {
 	var url string
 	c := &cobra.Command{
 		Use: "demo", Short: "Tell the story of some payments", Args: cobra.NoArgs,
-		Long: "Registers a user, opens two accounts and moves mock money: in, out, and across currencies. Without --url it starts a\nserver of its own on a throwaway database; with --url it uses the one that runs there.",
+		Long: "Registers a user, opens two accounts and moves mock money: in, out, and across currencies. It uses the server\nof --url, else one that runs on HTTP_ADDR, else it starts one of its own on a throwaway database.",
 		RunE: func(c *cobra.Command, _ []string) error { return p.demo(c.Context(), url) },
 	}
 	c.Flags().StringVar(&url, "url", "", "a running server, as in http://127.0.0.1:8080")
@@ -45,6 +46,9 @@ type step struct {
 
 func (p *program) demo(ctx context.Context, url string) (err error) {
 	if url == "" {
+		url = p.runningServer(ctx)
+	}
+	if url == "" {
 		app, stop, err := p.ownServer(ctx)
 		if err != nil {
 			return err
@@ -56,6 +60,30 @@ func (p *program) demo(ctx context.Context, url string) (err error) {
 		})
 	}
 	return p.tell(ctx, strings.TrimRight(url, "/"), p.checkReachable)
+}
+
+// runningServer is the URL of the server that runs on HTTP_ADDR here, "" where none is ready.
+func (p *program) runningServer(ctx context.Context) string {
+	config, err := loadConfig(p.environ)
+	if err != nil || config.TLSCert != "" {
+		return ""
+	}
+	url := "http://" + config.HTTPAddr
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
+	if err != nil {
+		return ""
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return ""
+	}
+	return url
 }
 
 // ownServer starts a server for the demo alone, on free ports and in a folder that goes with it.
@@ -117,6 +145,8 @@ func (p *program) tell(ctx context.Context, url string, verify func(context.Cont
 	case found == nil:
 		fmt.Fprintln(t.out, "\nThe server's database is not within reach, so its invariants were not checked.")
 	case found.OK:
+		fmt.Fprintln(t.out)
+		found.table(t.out)
 		fmt.Fprintf(t.out, "\nThe books are sound: %d invariants hold.\n", len(found.Checks))
 	default:
 		fmt.Fprintln(t.out)

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -102,9 +103,24 @@ func (r *rig) start() {
 	app.Start()
 	r.app, r.url = app, app.PublicURL()
 	r.http = &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	_, document := r.raw(http.MethodGet, "/openapi.json", nil, nil)
-	r.contract, err = contract.Load(document)
-	require.NoError(r.t, err)
+	r.contract = r.loadContract()
+}
+
+var (
+	contractOnce sync.Once
+	contractOf   *contract.Contract
+)
+
+// loadContract asks the first program of the run for the document: it is made of the same routes in all of them.
+func (r *rig) loadContract() *contract.Contract {
+	contractOnce.Do(func() {
+		_, document := r.raw(http.MethodGet, "/openapi.json", nil, nil)
+		loaded, err := contract.Load(document)
+		require.NoError(r.t, err)
+		contractOf = loaded
+	})
+	require.NotNil(r.t, contractOf, "the document could not be loaded")
+	return contractOf
 }
 
 // stop ends the program in order, as SIGTERM does.
@@ -272,7 +288,7 @@ func (c *client) await(transaction, status string) {
 // until waits for what must come.
 func (r *rig) until(done func() bool, what string, args ...any) {
 	r.t.Helper()
-	require.Eventually(r.t, done, rigPatience, 5*time.Millisecond, "never: "+fmt.Sprintf(what, args...))
+	require.Eventually(r.t, done, rigPatience, 15*time.Millisecond, "never: "+fmt.Sprintf(what, args...))
 }
 
 // bank calls the mock bank's own API.

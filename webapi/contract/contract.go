@@ -4,10 +4,14 @@ package contract
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -20,6 +24,9 @@ type Contract struct {
 	// Paths are "METHOD /path/{id}" of every operation.
 	Paths  []string
 	router routers.Router
+	// held is the answers that were found to hold, by hash: who polls gets the same one many times, and checking compiles
+	// the schema anew.
+	held sync.Map
 }
 
 // TB is the part of testing.TB that Check uses.
@@ -56,7 +63,14 @@ func Load(document []byte) (*Contract, error) {
 // The request's own body is not looked at, because tests send wrong ones on purpose.
 func (c *Contract) Check(t TB, r *http.Request, response *http.Response, body []byte) {
 	t.Helper()
-	if err := c.check(r, response, body); err != nil {
+	answer := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %q %q\n%s", r.Method, r.URL.Path, response.StatusCode,
+		response.Header["Content-Type"], slices.Sorted(maps.Keys(response.Header)), body))
+	if _, ok := c.held.Load(answer); ok {
+		return
+	}
+	if err := c.check(r, response, body); err == nil {
+		c.held.Store(answer, struct{}{})
+	} else {
 		t.Errorf("%s %s answered %d, which is not in the contract: %v\n%s", r.Method, r.URL.Path, response.StatusCode, err, body)
 	}
 }
