@@ -125,7 +125,7 @@ func (s *Server) Stop() error {
 	if err := s.alive.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err
 	}
-	_ = <-s.stopped // ended by a signal, as it should be
+	<-s.stopped //nolint:errcheck // ended by a signal, as it should be
 	return nil
 }
 
