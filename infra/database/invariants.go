@@ -127,7 +127,7 @@ func workInvariants() []invariant {
 					AND NOT EXISTS (SELECT 1 FROM effects e WHERE e.provider = i.provider AND e.ref = i.payment_id)`),
 			none(`SELECT i.id, i.provider, i.event_id, i.reason FROM inbox i
 				WHERE i.status = 'processed' AND i.kind = 'payment.completed' AND i.payment_id <> ''
-					AND NOT EXISTS (SELECT 1 FROM effects e WHERE e.provider = i.provider AND e.ref = i.payment_id AND e.effect = 'completed')`))},
+					AND NOT EXISTS (SELECT 1 FROM effects e WHERE e.provider = i.provider AND e.ref = i.payment_id AND (e.effect = 'completed' OR e.effect LIKE 'unmatched:%'))`))},
 		{"I20", "no open work is stuck for more than 2 min", all(
 			none(`SELECT id, type, status, next_attempt_at FROM transactions
 				WHERE status IN ('initiated', 'pending') AND (next_attempt_at IS NULL OR next_attempt_at < ?)`, 2*time.Minute),

@@ -86,7 +86,7 @@ func (c *confirmation) act(ctx context.Context) error {
 	case t.Provider != c.event.Provider:
 		c.quarantine("foreign_event", "payment of another provider")
 		return nil
-	case c.unit.Effect(effectKey(c.event, t.ID)):
+	case c.unit.Effect(c.fact()):
 		c.verdict(account.InboxProcessed, "effect already applied")
 		return nil
 	}
@@ -273,8 +273,17 @@ func (c *confirmation) takePaymentID() {
 	}
 }
 
+// fact is what the event states: the payment's own end, or money in a currency that nobody asked for.
+func (c *confirmation) fact() account.EffectKey {
+	t := c.transaction
+	if t.Type == account.TypeDeposit && c.event.Kind == account.ReceivedCompleted && c.event.Currency != t.Amount.Currency().Code() {
+		return strayKey(c.event, t.ID)
+	}
+	return effectKey(c.event, t.ID)
+}
+
 func (c *confirmation) effect(transactionID uuid.UUID) {
-	c.unit.AddEffect(account.Effect{EffectKey: effectKey(c.event, c.transaction.ID), TransactionID: transactionID, CreatedAt: c.now})
+	c.unit.AddEffect(account.Effect{EffectKey: c.fact(), TransactionID: transactionID, CreatedAt: c.now})
 }
 
 func (c *confirmation) review(kind string, transactionID uuid.UUID, detail string) {

@@ -79,7 +79,7 @@ func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent,
 	if err != nil {
 		return nil, err
 	}
-	needs := account.Needs{Effects: []account.EffectKey{effectKey(event, id)}}
+	needs := account.Needs{Effects: []account.EffectKey{effectKey(event, id), strayKey(event, id)}}
 	if event.Cause == account.CauseWebhook {
 		needs.Inbox = inboxKey(event)
 	}
@@ -144,6 +144,14 @@ func effectKey(e account.PaymentReceivedEvent, transactionID uuid.UUID) account.
 		ref = "transaction:" + transactionID.String()
 	}
 	return account.EffectKey{Provider: e.Provider, Ref: ref, Effect: strings.TrimPrefix(string(e.Kind), "payment.")}
+}
+
+// strayKey names money in another currency than the payment's. It is another fact than the payment itself, which may still
+// come.
+func strayKey(e account.PaymentReceivedEvent, transactionID uuid.UUID) account.EffectKey {
+	key := effectKey(e, transactionID)
+	key.Effect = "unmatched:" + e.Currency
+	return key
 }
 
 // reasonOf is an error as it may be stored: its stable code, never its text, which can hold what a client sent.

@@ -174,6 +174,19 @@ func TestMoneyThatDoesNotFit(t *testing.T) {
 	}
 }
 
+func TestF46_TheRightMoneyIsStillCreditedAfterTheWrong(t *testing.T) {
+	b := newBench(t)
+	id := b.open("EUR")
+	out, err := b.svc.Deposit(t.Context(), accountsvc.DepositRequest{Call: b.call(id, "5", "EUR")})
+	require.NoError(t, err)
+	for _, code := range []string{"USD", "EUR", "USD", "EUR"} {
+		require.NoError(t, b.handler.HandlePaymentReceived(t.Context(), b.webhook(account.ReceivedCompleted, out.Transaction, 500, code)))
+	}
+	assert.Equal(t, "5.00", b.store.account(id).Posted().Decimal())
+	assert.Equal(t, account.PaymentStatusCompleted, b.store.transaction(out.Transaction.ID).Status())
+	require.Len(t, b.store.postings, 2, "one credit, one unmatched")
+}
+
 func TestF35_UnknownPaymentIsParkedThenReviewed(t *testing.T) {
 	b := newBench(t)
 	ghost := &account.Transaction{ID: uuid.Must(uuid.NewV7())}
