@@ -258,8 +258,6 @@ type Due interface {
 	ClaimTransactions(ctx context.Context, now time.Time, limit int, until func(tries int) time.Time) ([]*Transaction, error)
 	// ClaimInbox claims events that are due at now.
 	ClaimInbox(ctx context.Context, now time.Time, limit int, until func(tries int) time.Time) ([]*InboxRecord, error)
-	// Postpone sets when a transaction is looked at again, unless it is terminal or the fence has risen.
-	Postpone(ctx context.Context, transactionID uuid.UUID, fence int64, at time.Time) error
 }
 
 // Clock is the time, UTC with microseconds.

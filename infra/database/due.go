@@ -63,12 +63,6 @@ func (d *Due) ClaimInbox(ctx context.Context, now time.Time, limit int, until fu
 	return convertAll(rows, inboxRow.toRecord)
 }
 
-// Postpone implements account.Due.
-func (d *Due) Postpone(ctx context.Context, transactionID uuid.UUID, fence int64, at time.Time) error {
-	err := d.db.Writer().WithContext(ctx).Exec(`UPDATE transactions SET next_attempt_at = ?
-		WHERE id = ? AND fence = ? AND next_attempt_at IS NOT NULL`, momentOf(at), transactionID, fence).Error
-	return toErrs("postpone", err)
-}
 
 func due(tx *gorm.DB, now time.Time, limit int) *gorm.DB {
 	return tx.Clauses(claimed).Where("next_attempt_at IS NOT NULL AND next_attempt_at <= ?", momentOf(now)).
