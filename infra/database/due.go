@@ -63,7 +63,6 @@ func (d *Due) ClaimInbox(ctx context.Context, now time.Time, limit int, until fu
 	return convertAll(rows, inboxRow.toRecord)
 }
 
-
 func due(tx *gorm.DB, now time.Time, limit int) *gorm.DB {
 	return tx.Clauses(claimed).Where("next_attempt_at IS NOT NULL AND next_attempt_at <= ?", momentOf(now)).
 		Order("next_attempt_at").Limit(limit)
