@@ -18,7 +18,8 @@ const (
 	MaxPassword = 128
 )
 
-// The most common passwords of published leaks that are long enough to be chosen here, one a line, lower case.
+// The most common passwords of published leaks that are long enough to be chosen here, one a line, lower case. The order of
+// frequency follows the list published with zxcvbn (MIT licence).
 //
 //go:embed common_passwords.txt
 var commonPasswordLines string
