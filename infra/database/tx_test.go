@@ -187,7 +187,7 @@ func TestF98_WaitForAConnectionIsBounded(t *testing.T) {
 	for _, dialect := range []database.Dialect{database.SQLite, database.Postgres} {
 		t.Run(string(dialect), func(t *testing.T) {
 			t.Parallel()
-			db := databasetest.Open(t, dialect, database.Options{Writers: 1, Readers: 1})
+			db := databasetest.Open(t, dialect, database.Options{Writers: 1, Readers: 1, ConnWait: time.Second})
 			err := database.InTx(db, t.Context(), func(*gorm.DB) error {
 				began := time.Now()
 				err := database.InTx(db, t.Context(), func(*gorm.DB) error { return nil })

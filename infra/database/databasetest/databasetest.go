@@ -47,6 +47,9 @@ func Open(t testing.TB, dialect database.Dialect, options database.Options) *dat
 // OpenURL opens a database for the time of the test.
 func OpenURL(t testing.TB, url string, options database.Options) *database.DB {
 	t.Helper()
+	if options.ConnWait == 0 {
+		options.ConnWait = 10 * time.Second // a race detector or a busy machine is no reason to fail
+	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
