@@ -23,44 +23,42 @@ func NewDue(db *DB) *Due { return &Due{db: db} }
 
 // ClaimTransactions implements account.Due.
 func (d *Due) ClaimTransactions(ctx context.Context, now time.Time, limit int, until func(tries int) time.Time) ([]*account.Transaction, error) {
-	var rows []transactionRow
-	err := d.db.inTx(ctx, func(tx *gorm.DB) error {
-		if err := due(tx, now, limit).Find(&rows).Error; err != nil {
-			return err
-		}
-		plan := newPlan()
-		for i := range rows {
-			row := &rows[i]
-			row.NextAttemptAt = plan.add(row.ID, until(row.Tries))
-			row.Tries, row.Fence = row.Tries+1, row.Fence+1
-		}
-		return plan.claim(tx, "transactions")
+	rows, err := claim(ctx, d.db, "transactions", now, limit, func(plan *plan, row *transactionRow) {
+		row.NextAttemptAt = plan.add(row.ID, until(row.Tries))
+		row.Tries, row.Fence = row.Tries+1, row.Fence+1
 	})
 	if err != nil {
-		return nil, toErrs("claim transactions", err)
+		return nil, err
 	}
 	return transactionsFromRows(rows)
 }
 
 // ClaimInbox implements account.Due.
 func (d *Due) ClaimInbox(ctx context.Context, now time.Time, limit int, until func(tries int) time.Time) ([]*account.InboxRecord, error) {
-	var rows []inboxRow
-	err := d.db.inTx(ctx, func(tx *gorm.DB) error {
+	rows, err := claim(ctx, d.db, "inbox", now, limit, func(plan *plan, row *inboxRow) {
+		row.NextAttemptAt = plan.add(row.ID, until(row.Tries))
+		row.Tries, row.Fence = row.Tries+1, row.Fence+1
+	})
+	if err != nil {
+		return nil, err
+	}
+	return convertAll(rows, inboxRow.toRecord)
+}
+
+// claim takes the rows of a table that are due, each as take plans it.
+func claim[R any](ctx context.Context, db *DB, table string, now time.Time, limit int, take func(*plan, *R)) ([]R, error) {
+	var rows []R
+	err := db.inTx(ctx, func(tx *gorm.DB) error {
 		if err := due(tx, now, limit).Find(&rows).Error; err != nil {
 			return err
 		}
 		plan := newPlan()
 		for i := range rows {
-			row := &rows[i]
-			row.NextAttemptAt = plan.add(row.ID, until(row.Tries))
-			row.Tries, row.Fence = row.Tries+1, row.Fence+1
+			take(plan, &rows[i])
 		}
-		return plan.claim(tx, "inbox")
+		return plan.claim(tx, table)
 	})
-	if err != nil {
-		return nil, toErrs("claim inbox", err)
-	}
-	return convertAll(rows, inboxRow.toRecord)
+	return rows, toErrs("claim "+table, err)
 }
 
 func due(tx *gorm.DB, now time.Time, limit int) *gorm.DB {

@@ -56,7 +56,7 @@ func TestS11_EndedTokensAreRefusedWithinFiveSeconds(t *testing.T) {
 
 func TestS11_LogoutRacingAVerification(t *testing.T) {
 	c := newCache()
-	now := time.Now()
+	now := time.Unix(1_700_000_000, 0).UTC()
 	p := user.Principal{ExpiresAt: now.Add(time.Hour)}
 	_, epoch, found := c.get([32]byte{1}, now)
 	require.False(t, found)
