@@ -362,7 +362,7 @@ func (r *rig) count(query string, args ...any) int64 {
 func (r *rig) quiet() {
 	r.t.Helper()
 	r.until(func() bool {
-		return r.count("SELECT COUNT(*) FROM payment_events WHERE position IS NULL") == 0 &&
+		return r.count("SELECT COUNT(*) FROM event_batches WHERE position IS NULL") == 0 &&
 			r.count("SELECT COUNT(*) FROM inbox WHERE status = 'received'") == 0 &&
 			(r.app.Bank == nil || r.app.Bank.PendingWebhooks() == 0)
 	}, "nothing is under way")

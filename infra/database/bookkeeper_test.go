@@ -231,15 +231,10 @@ func (k *bookkeeper) unmatched(amount money.Money) uuid.UUID {
 // position gives every event its position, as the relay does.
 func (k *bookkeeper) position() {
 	k.t.Helper()
-	var ids []uuid.UUID
-	require.NoError(k.t, k.db.Reader().Raw(`SELECT id FROM payment_events WHERE position IS NULL ORDER BY transaction_id, seq`).Scan(&ids).Error)
-	var head int64
-	require.NoError(k.t, k.db.Reader().Raw(`SELECT position FROM log_head`).Scan(&head).Error)
-	for _, id := range ids {
-		head++
-		require.NoError(k.t, k.db.Writer().Exec(`UPDATE payment_events SET position = ? WHERE id = ?`, head, id).Error)
-	}
-	require.NoError(k.t, k.db.Writer().Exec(`UPDATE log_head SET position = ?`, head).Error)
+	log := database.NewLog(k.db, func() time.Time { return k.now })
+	waiting, err := log.Waiting(k.t.Context(), 10_000)
+	require.NoError(k.t, err)
+	require.NoError(k.t, log.AssignPositions(k.t.Context(), 1, waiting))
 }
 
 func count(t testing.TB, db *database.DB, query string, args ...any) int {

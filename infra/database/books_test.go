@@ -344,7 +344,7 @@ func (p *plans) requireIndexed(t *testing.T, what string) {
 // fill writes some thousand rows of many users, so that a planner that may choose has a reason to use an index.
 func (k *bookkeeper) fill(rows int) (user, accountID, transaction uuid.UUID) {
 	k.t.Helper()
-	tables := []string{"users", "accounts", "transactions", "entries", "payment_events", "provider_calls", "inbox"}
+	tables := []string{"users", "accounts", "transactions", "entries", "event_batches", "payment_events", "provider_calls", "inbox"}
 	lists := map[string][]map[string]any{}
 	add := func(table string, row map[string]any) { lists[table] = append(lists[table], row) }
 	for i := range rows {
@@ -355,7 +355,8 @@ func (k *bookkeeper) fill(rows int) (user, accountID, transaction uuid.UUID) {
 		add("transactions", map[string]any{"id": transaction, "type": "transfer", "status": "completed", "version": 1, "user_id": user, "account_id": accountID,
 			"counterparty_account_id": accountID, "amount": 5, "currency": "EUR", "provider": "mock", "payment_id": transaction.String(), "created_at": at, "updated_at": at, "completed_at": at})
 		add("entries", map[string]any{"transaction_id": transaction, "line": 1, "account_id": accountID, "currency": "EUR", "amount": 5, "account_seq": 1, "balance_after": 5, "posted_at": at})
-		add("payment_events", map[string]any{"id": newID(k.t), "transaction_id": transaction, "seq": 1, "to_status": "completed", "cause": "request", "payload": "{}", "at": at})
+		add("event_batches", map[string]any{"id": i + 1, "events": 1, "at": at})
+		add("payment_events", map[string]any{"batch_id": i + 1, "n": 1, "id": newID(k.t), "transaction_id": transaction, "seq": 1, "to_status": "completed", "cause": "request", "payload": "{}", "at": at})
 		add("provider_calls", map[string]any{"id": newID(k.t), "transaction_id": transaction, "attempt": 1, "operation": "o", "outcome": "accepted", "started_at": at, "ended_at": at})
 		add("inbox", map[string]any{"id": newID(k.t), "provider": "mock", "event_id": transaction.String(), "kind": "k", "type": "t", "transaction_id": transaction, "payload": "{}",
 			"status": "processed", "reason": "r", "received_at": at})

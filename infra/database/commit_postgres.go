@@ -28,6 +28,14 @@ var (
 	pgLoadEffects       = "SELECT " + effectTable.list() + " FROM effects WHERE (provider, ref, effect) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))"
 )
 
+// The events of a commit are written with the row of their batch.
+var (
+	pgEventColumns     = eventTable.without("batch_id").columns
+	pgInsertEventBatch = fmt.Sprintf(`WITH batch AS (INSERT INTO event_batches (events, at) VALUES ($%d, $%d) RETURNING id)
+		INSERT INTO payment_events (batch_id, %s) SELECT batch.id, v.* FROM batch, unnest(%s) AS v`,
+		len(pgEventColumns)+1, len(pgEventColumns)+2, strings.Join(prefixed("", pgEventColumns), ", "), arrayParams(pgEventColumns))
+)
+
 // attemptPostgres is an attempt in two round trips: BEGIN with all that is loaded, then all that is written with COMMIT.
 func (db *DB) attemptPostgres(ctx context.Context, w wants, apply func(loaded) (*writes, error)) error {
 	if err := ctx.Err(); err != nil {
@@ -130,7 +138,7 @@ func writePostgres(ctx context.Context, conn *pgx.Conn, w *writes) error {
 	pgInsert(ctx, p, accountTable, w.systemAccounts, " ON CONFLICT DO NOTHING", "")
 	pgInsert(ctx, p, entryTable, w.entries, "", crashpoint.WebhookEntries)
 	pgInsert(ctx, p, holdTable, w.holds, "", crashpoint.HoldInserted)
-	pgInsert(ctx, p, eventTable, w.events, "", w.eventPoint())
+	pgInsertEvents(ctx, p, w)
 	pgInsert(ctx, p, reviewTable, w.reviews, "", "")
 	pgInsert(ctx, p, deadLetterTable, w.deadLetters, "", "")
 	pgInsert(ctx, p, providerCallTable, w.providerCalls, "", "")
@@ -160,12 +168,18 @@ func pgInsert[R any](ctx context.Context, p *pgWriter, t table, rows []R, confli
 	if len(rows) == 0 {
 		return
 	}
-	arrayTypes := make([]string, len(t.columns))
-	for i, c := range t.columns {
-		arrayTypes[i] = fmt.Sprintf("$%d::%s", i+1, c.kind.arrayType())
-	}
-	p.batch.Queue(insertInto(t)+"SELECT * FROM unnest("+strings.Join(arrayTypes, ", ")+")"+conflict, arrays(t.columns, rows)...)
+	p.batch.Queue(t.insertArrays+conflict, arrays(t.columns, rows)...)
 	p.reach(ctx, point)
+}
+
+// pgInsertEvents writes the events with the row of their batch, whose id is drawn now, under the locks of the commit.
+func pgInsertEvents(ctx context.Context, p *pgWriter, w *writes) {
+	if len(w.events) == 0 {
+		return
+	}
+	args := append(arrays(pgEventColumns, w.events), len(w.events), w.events[0].At.at)
+	p.batch.Queue(pgInsertEventBatch, args...)
+	p.reach(ctx, w.eventPoint())
 }
 
 // pgUpdate writes the changed rows. A row whose guard fits no longer makes the statement divide by zero, which takes the
@@ -178,22 +192,8 @@ func pgUpdate[R any](p *pgWriter, u update, pairs []pair[R]) {
 	for i, pair := range pairs {
 		was[i], now[i] = pair.was, pair.now
 	}
-	columns := append(append([]column{}, u.key.columns...), u.moving.columns...)
-	names := append(prefixed("", columns), prefixed("was_", u.guard.columns)...)
-	args := append(arrays(columns, now), arrays(u.guard.columns, was)...)
-	arrayTypes := make([]string, 0, len(args))
-	for _, c := range append(columns, u.guard.columns...) {
-		arrayTypes = append(arrayTypes, fmt.Sprintf("$%d::%s", len(arrayTypes)+1, c.kind.arrayType()))
-	}
-	guards := make([]string, len(u.guard.columns))
-	for i, c := range u.guard.columns {
-		guards[i] = fmt.Sprintf("t.%s IS NOT DISTINCT FROM v.was_%s", c.name, c.name)
-	}
-	key := u.key.columns[0].name
-	p.batch.Queue(fmt.Sprintf(`WITH written AS (UPDATE %s AS t SET %s FROM unnest(%s) AS v(%s) WHERE t.%s = v.%s AND %s RETURNING 1)
-		SELECT 1 / (CASE WHEN (SELECT COUNT(*) FROM written) = %s THEN 1 ELSE 0 END)`,
-		u.key.name, assignments(u.moving.columns, "v."), strings.Join(arrayTypes, ", "), strings.Join(names, ", "),
-		key, key, strings.Join(guards, " AND "), fmt.Sprintf("cardinality($1::%s)", u.key.columns[0].kind.arrayType())), args...)
+	args := append(arrays(u.key.columns, now), arrays(u.moving.columns, now)...)
+	p.batch.Queue(u.arrays, append(args, arrays(u.guard.columns, was)...)...)
 }
 
 // reach is a point to die at between two statements: in a build with crash points, what came before is sent to the database

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -117,7 +118,7 @@ func writeSQLite(tx *gorm.DB, w *writes) error {
 	liteInsert(p, accountTable, w.systemAccounts, " ON CONFLICT DO NOTHING", "")
 	liteInsert(p, entryTable, w.entries, "", crashpoint.WebhookEntries)
 	liteInsert(p, holdTable, w.holds, "", crashpoint.HoldInserted)
-	liteInsert(p, eventTable, w.events, "", w.eventPoint())
+	liteInsertEvents(p, w)
 	liteInsert(p, reviewTable, w.reviews, "", "")
 	liteInsert(p, deadLetterTable, w.deadLetters, "", "")
 	liteInsert(p, providerCallTable, w.providerCalls, "", "")
@@ -165,6 +166,27 @@ func liteInsert[R any](p *liteWriter, t table, rows []R, conflict, point string)
 	}
 }
 
+// liteInsertEvents writes the events with the row of their batch.
+func liteInsertEvents(p *liteWriter, w *writes) {
+	if len(w.events) == 0 || p.err != nil {
+		return
+	}
+	result, err := p.run("INSERT INTO event_batches (events, at) VALUES (?, ?)", []any{int64(len(w.events)), w.events[0].At})
+	if err != nil {
+		p.err = fmt.Errorf("insert into event_batches: %w", err)
+		return
+	}
+	batch, err := result.LastInsertId()
+	if err != nil {
+		p.err = err
+		return
+	}
+	for i := range w.events {
+		w.events[i].BatchID = batch
+	}
+	liteInsert(p, eventTable, w.events, "", w.eventPoint())
+}
+
 // liteUpdate writes the changed rows one by one: in the file's one transaction a statement costs no round trip.
 func liteUpdate[R any](p *liteWriter, u update, pairs []pair[R]) {
 	guards := make([]string, len(u.guard.columns))
@@ -191,8 +213,12 @@ func liteUpdate[R any](p *liteWriter, u update, pairs []pair[R]) {
 	}
 }
 
+func (p *liteWriter) run(statement string, args []any) (sql.Result, error) {
+	return p.tx.Statement.ConnPool.ExecContext(p.tx.Statement.Context, statement, args...)
+}
+
 func (p *liteWriter) exec(statement string, args []any) (int64, error) {
-	result, err := p.tx.Statement.ConnPool.ExecContext(p.tx.Statement.Context, statement, args...)
+	result, err := p.run(statement, args)
 	if err != nil {
 		return 0, err
 	}

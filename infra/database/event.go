@@ -9,9 +9,11 @@ import (
 )
 
 // eventRow is a row of payment_events. The payload is the event itself, as whoever reads the log gets it; the other
-// columns repeat what queries ask for. The position is the relay's.
+// columns repeat what queries ask for. Its position is that of its batch, and N-1 behind.
 type eventRow struct {
-	ID            uuid.UUID `gorm:"column:id;primaryKey"`
+	BatchID       int64     `gorm:"column:batch_id"`
+	N             int       `gorm:"column:n"` // 1, 2, … within the batch
+	ID            uuid.UUID `gorm:"column:id"`
 	TransactionID uuid.UUID `gorm:"column:transaction_id"`
 	Seq           int
 	FromStatus    nullText `gorm:"column:from_status"`

@@ -128,6 +128,9 @@ func (b *batch) prepare() (err error) {
 	if r.events, err = convertAll(added.events, eventToRow); err != nil {
 		return err
 	}
+	for i := range r.events {
+		r.events[i].N = i + 1
+	}
 	for _, key := range added.keys {
 		r.keys = append(r.keys, keyToRow(b.state.keys[key.Hash]))
 	}
@@ -241,28 +244,29 @@ func (b *batch) probe(tx *gorm.DB) error {
 	r := &b.rows
 	switch {
 	case len(r.accounts) > 0:
-		return find(tx, r.accounts[0], r.accounts[0].ID)
+		return find(tx, r.accounts[0], "id = ?", r.accounts[0].ID)
 	case len(r.transactions) > 0:
-		return find(tx, r.transactions[0], r.transactions[0].ID)
+		return find(tx, r.transactions[0], "id = ?", r.transactions[0].ID)
 	case len(r.inbox) > 0:
-		return find(tx, r.inbox[0], r.inbox[0].ID)
+		return find(tx, r.inbox[0], "id = ?", r.inbox[0].ID)
 	case len(r.events) > 0:
-		return find(tx, r.events[0], r.events[0].ID)
+		e := r.events[0]
+		return find(tx, e, "transaction_id = ? AND seq = ? AND id = ?", e.TransactionID, e.Seq, e.ID)
 	case len(r.reviews) > 0:
-		return find(tx, r.reviews[0], r.reviews[0].ID)
+		return find(tx, r.reviews[0], "id = ?", r.reviews[0].ID)
 	case len(r.deadLetters) > 0:
-		return find(tx, r.deadLetters[0], r.deadLetters[0].ID)
+		return find(tx, r.deadLetters[0], "id = ?", r.deadLetters[0].ID)
 	case len(r.providerCalls) > 0:
-		return find(tx, r.providerCalls[0], r.providerCalls[0].ID)
+		return find(tx, r.providerCalls[0], "id = ?", r.providerCalls[0].ID)
 	case len(r.audit) > 0:
-		return find(tx, r.audit[0], r.audit[0].ID)
+		return find(tx, r.audit[0], "id = ?", r.audit[0].ID)
 	default:
 		return errNotCommitted
 	}
 }
 
-// find looks for a row by inserting it.
-func find[R interface{ TableName() string }](tx *gorm.DB, row R, id uuid.UUID) error {
+// find looks for a row, which no other than own names, by inserting it.
+func find[R interface{ TableName() string }](tx *gorm.DB, row R, own string, args ...any) error {
 	inserted, err := addCounted(tx, []R{row})
 	if err != nil {
 		return err
@@ -271,7 +275,7 @@ func find[R interface{ TableName() string }](tx *gorm.DB, row R, id uuid.UUID) e
 		return errNotCommitted
 	}
 	var count int64
-	if err := tx.Table(row.TableName()).Where("id = ?", id).Count(&count).Error; err != nil {
+	if err := tx.Table(row.TableName()).Where(own, args...).Count(&count).Error; err != nil {
 		return err
 	}
 	if count == 0 {

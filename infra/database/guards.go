@@ -12,9 +12,10 @@ type guards struct {
 
 var appendOnlyGuards = guards{
 	both: []string{"trigger entries_append_only", "trigger audit_append_only", "trigger payment_events_append_only",
-		"trigger payment_events_no_delete", "trigger effects_append_only"},
-	onPostgres: []string{"trigger entries_no_truncate", "trigger audit_no_truncate", "trigger payment_events_no_truncate"},
-	onSQLite:   []string{"trigger entries_append_only_delete", "trigger audit_append_only_delete", "trigger effects_append_only_delete"},
+		"trigger payment_events_no_delete", "trigger event_batches_append_only", "trigger event_batches_no_delete", "trigger effects_append_only"},
+	onPostgres: []string{"trigger entries_no_truncate", "trigger audit_no_truncate", "trigger payment_events_no_truncate",
+		"trigger event_batches_no_truncate"},
+	onSQLite: []string{"trigger entries_append_only_delete", "trigger audit_append_only_delete", "trigger effects_append_only_delete"},
 }
 
 var schemaGuards = guards{both: []string{
@@ -23,20 +24,20 @@ var schemaGuards = guards{both: []string{
 	"check transactions_work_check", "check transactions_completed_check", "check transactions_failed_check",
 	"check entries_amount_check", "check entries_seq_check", "check entries_balance_check",
 	"check holds_amount_check", "check holds_sum_check", "check holds_ended_check",
-	"check payment_events_seq_check", "check payment_events_to_status_check", "check payment_events_position_check",
+	"check payment_events_seq_check", "check payment_events_to_status_check", "check event_batches_position_check", "check event_batches_events_check",
 	"check idempotency_keys_finished_check", "check inbox_work_check", "check dead_letters_settled_check",
 
 	"unique users_username_key", "unique users_email_key", "unique accounts_system_key", "unique transactions_payment_key",
-	"unique entries_account_seq_key", "unique payment_events_seq_key", "unique payment_events_position_key",
-	"unique idempotency_keys_resource_key", "unique inbox_event_key", "unique dead_letters_open_key",
+	"unique entries_account_seq_key", "unique payment_events_seq_key", "unique event_batches_position_key",
+	"unique inbox_event_key", "unique dead_letters_open_key",
 
 	"key accounts (id)", "key transactions (id)", "key entries (transaction_id, line)", "key holds (transaction_id)",
-	"key payment_events (id)", "key idempotency_keys (key_hash)", "key inbox (id)", "key effects (provider, ref, effect)",
+	"key payment_events (batch_id, n)", "key event_batches (id)", "key idempotency_keys (key_hash)", "key inbox (id)", "key effects (provider, ref, effect)",
 
 	"reference accounts.user_id", "reference transactions.user_id", "reference transactions.account_id",
 	"reference transactions.counterparty_account_id", "reference transactions.linked_transaction_id", "reference entries.transaction_id",
 	"reference holds.transaction_id", "reference holds.account_id", "reference payment_events.transaction_id",
-	"reference effects.transaction_id", "reference idempotency_keys.user_id", "reference provider_calls.transaction_id",
+	"reference effects.transaction_id", "reference provider_calls.transaction_id",
 
 	"required accounts.held", "required accounts.entry_seq", "required accounts.currency", "required transactions.amount",
 	"required transactions.currency", "required transactions.status", "required transactions.version", "required entries.account_id",

@@ -16,12 +16,12 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // book is one completed deposit with an entry on each side, written row by row.
 type book struct {
-	user, account, system, transaction, event uuid.UUID
+	user, account, system, transaction uuid.UUID
 }
 
 func writeBook(t *testing.T, db *gorm.DB) book {
 	t.Helper()
-	b := book{user: uuid.New(), account: uuid.New(), system: uuid.New(), transaction: uuid.New(), event: uuid.New()}
+	b := book{user: uuid.New(), account: uuid.New(), system: uuid.New(), transaction: uuid.New()}
 	statements := []struct {
 		sql  string
 		args []any
@@ -37,8 +37,9 @@ func writeBook(t *testing.T, db *gorm.DB) book {
 		{`INSERT INTO entries (transaction_id, line, account_id, currency, amount, account_seq, balance_after, posted_at)
 			VALUES (?, 1, ?, 'EUR', 100, 1, 100, ?), (?, 2, ?, 'EUR', -100, NULL, NULL, ?)`,
 			[]any{b.transaction, b.account, noon, b.transaction, b.system, noon}},
-		{`INSERT INTO payment_events (id, transaction_id, seq, to_status, cause, payload, at) VALUES (?, ?, 1, 'completed', 'test', '{}', ?)`,
-			[]any{b.event, b.transaction, noon}},
+		{`INSERT INTO event_batches (id, events, at) VALUES (1, 1, ?)`, []any{noon}},
+		{`INSERT INTO payment_events (batch_id, n, id, transaction_id, seq, to_status, cause, payload, at) VALUES (1, 1, ?, ?, 1, 'completed', 'test', '{}', ?)`,
+			[]any{uuid.New(), b.transaction, noon}},
 		{`INSERT INTO effects (provider, ref, effect, transaction_id, created_at) VALUES ('mock', ?, 'paid', ?, ?)`,
 			[]any{b.transaction.String(), b.transaction, noon}},
 		{`INSERT INTO audit (id, actor, action, subject, at) VALUES (?, 'test', 'write', 'book', ?)`, []any{uuid.New(), noon}},
@@ -60,10 +61,11 @@ func TestI14_AppendOnlyTablesRefuseChange(t *testing.T) {
 		refused := []string{
 			"UPDATE entries SET amount = amount + 1", "DELETE FROM entries", "UPDATE audit SET actor = 'else'", "DELETE FROM audit",
 			"UPDATE effects SET effect = 'else'", "DELETE FROM effects", "DELETE FROM payment_events",
-			"UPDATE payment_events SET payload = 'else'", "UPDATE payment_events SET position = 1, cause = 'else'",
+			"UPDATE payment_events SET payload = 'else'", "UPDATE payment_events SET n = n + 1",
+			"DELETE FROM event_batches", "UPDATE event_batches SET position = 1, events = 9",
 		}
 		if db.Dialect() == database.Postgres {
-			refused = append(refused, "TRUNCATE entries", "TRUNCATE audit", "TRUNCATE payment_events")
+			refused = append(refused, "TRUNCATE entries", "TRUNCATE audit", "TRUNCATE payment_events", "TRUNCATE event_batches")
 		} else {
 			refused = append(refused, "INSERT OR REPLACE INTO entries SELECT * FROM entries")
 		}
@@ -79,16 +81,16 @@ func TestI14_AppendOnlyTablesRefuseChange(t *testing.T) {
 func TestI14_PositionIsSetOnce(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		event := writeBook(t, db.Writer()).event
+		writeBook(t, db.Writer())
 		set := func(position any) error {
-			return db.Writer().Exec("UPDATE payment_events SET position = ? WHERE id = ?", position, event).Error
+			return db.Writer().Exec("UPDATE event_batches SET position = ?", position).Error
 		}
 		require.ErrorContains(t, set(nil), "append-only")
 		require.NoError(t, set(7))
 		require.ErrorContains(t, set(8), "append-only")
 		require.ErrorContains(t, set(7), "append-only")
 		var position int64
-		require.NoError(t, db.Reader().Raw("SELECT position FROM payment_events WHERE id = ?", event).Scan(&position).Error)
+		require.NoError(t, db.Reader().Raw("SELECT position FROM event_batches").Scan(&position).Error)
 		require.EqualValues(t, 7, position)
 	})
 }

@@ -99,14 +99,20 @@ func historyInvariants() []invariant {
 				LEFT JOIN payment_events e ON e.transaction_id = t.id AND e.seq = latest.seq
 				WHERE e.id IS NULL OR e.seq <> t.version OR e.to_status <> t.status`)},
 		{"I10", "positions are 1 to n, and none is missing for more than 60 s", all(
-			none(`SELECT COUNT(position) AS positions, MIN(position) AS lowest, MAX(position) AS highest,
-					(SELECT position FROM log_head WHERE id = 1) AS head FROM payment_events
-				HAVING COALESCE(MAX(position), 0) <> COUNT(DISTINCT position) OR COUNT(position) <> COUNT(DISTINCT position)
-					OR COALESCE(MIN(position), 1) <> 1 OR COALESCE(MAX(position), 0) <> (SELECT position FROM log_head WHERE id = 1)`),
-			none(`SELECT id, transaction_id, seq, at FROM payment_events WHERE position IS NULL AND at < ?`, time.Minute))},
+			none(`SELECT * FROM (SELECT id, events, position, COALESCE(LAG(position + events) OVER (ORDER BY position), 1) AS wanted
+					FROM event_batches WHERE position IS NOT NULL) batches WHERE position <> wanted`),
+			none(`SELECT position AS head, (SELECT COALESCE(MAX(position + events), 1) - 1 FROM event_batches) AS highest FROM log_head
+				WHERE id = 1 AND position <> (SELECT COALESCE(MAX(position + events), 1) - 1 FROM event_batches)`),
+			none(`SELECT b.id, b.events, COUNT(e.n) AS found, MIN(e.n) AS lowest, MAX(e.n) AS highest FROM event_batches b
+				LEFT JOIN payment_events e ON e.batch_id = b.id
+				GROUP BY b.id, b.events HAVING COUNT(e.n) <> b.events OR MIN(e.n) <> 1 OR MAX(e.n) <> b.events`),
+			none(`SELECT e.batch_id, e.n, e.id FROM payment_events e WHERE NOT EXISTS (SELECT 1 FROM event_batches b WHERE b.id = e.batch_id)`),
+			none(`SELECT id, events, at FROM event_batches WHERE position IS NULL AND at < ?`, time.Minute))},
 		{"I11", "positions of a transaction grow with its steps",
 			none(`SELECT * FROM (SELECT id, transaction_id, seq, position, LAG(position) OVER w AS before
-					FROM payment_events WINDOW w AS (PARTITION BY transaction_id ORDER BY seq)) steps
+					FROM (SELECT e.id, e.transaction_id, e.seq, b.position + e.n - 1 AS position
+						FROM payment_events e JOIN event_batches b ON b.id = e.batch_id) positioned
+					WINDOW w AS (PARTITION BY transaction_id ORDER BY seq)) steps
 				WHERE position IS NOT NULL AND seq > 1 AND (before IS NULL OR before >= position)`)},
 		{"I14", "what is append-only is guarded by triggers", missingGuards(appendOnlyGuards)},
 	}

@@ -43,7 +43,7 @@ func TestListenerHearsAndComesBack(t *testing.T) {
 		await(nudged)
 		events := eventbustest.Events(2)
 		require.NoError(t, databasetest.CommitEvents(t.Context(), db, events...))
-		require.NoError(t, log.AssignPositions(t.Context(), 1, eventIDs(events)))
+		require.NoError(t, log.AssignPositions(t.Context(), 1, waiting(t, log)))
 		await(grew)
 		require.Empty(t, grew, "one notification a batch")
 		require.Empty(t, nudged)

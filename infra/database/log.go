@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"florin/domain/account"
@@ -22,7 +20,7 @@ const (
 	relayChannel = "florin_relay" // events were committed where no relay works
 )
 
-// Log is the table payment_events as the relay and its subscribers see it: what waits for a position, and what has one.
+// Log is the payment events as the relay and its subscribers see them: what waits for a position, and what has one.
 type Log struct {
 	db  *DB
 	now account.Clock
@@ -31,57 +29,37 @@ type Log struct {
 // NewLog returns the log of an open, migrated database.
 func NewLog(db *DB, now account.Clock) *Log { return &Log{db: db, now: now} }
 
-type waitingRow struct {
-	ID             uuid.UUID
-	TransactionID  uuid.UUID
-	Seq            int
-	EarlierWithOne int
+// Waiting returns up to limit committed batches without a position, by id. A batch's id is drawn under the locks of its
+// commit, so the order of the ids is that of Seq within a transaction; and whoever sees a batch sees those that its commit
+// waited for.
+func (l *Log) Waiting(ctx context.Context, limit int) (waiting []eventbus.WaitingBatch, err error) {
+	err = l.db.Reader().WithContext(ctx).Raw(
+		"SELECT id, events FROM event_batches WHERE position IS NULL ORDER BY id LIMIT ?", limit).Scan(&waiting).Error
+	return waiting, toErrs("read batches without position", err)
 }
 
-// Waiting returns up to limit committed events without a position, oldest first.
-func (l *Log) Waiting(ctx context.Context, limit int) ([]eventbus.WaitingEvent, error) {
-	var rows []waitingRow
-	err := l.db.Reader().WithContext(ctx).Raw(`SELECT e.id, e.transaction_id, e.seq,
-			(SELECT COUNT(*) FROM payment_events b
-			 WHERE b.transaction_id = e.transaction_id AND b.seq < e.seq AND b.position IS NOT NULL) AS earlier_with_one
-		FROM payment_events e WHERE e.position IS NULL
-		ORDER BY e.at, e.transaction_id, e.seq LIMIT ?`, limit).Scan(&rows).Error
-	if err != nil {
-		return nil, toErrs("read events without position", err)
-	}
-	waiting := make([]eventbus.WaitingEvent, len(rows))
-	for i, r := range rows {
-		waiting[i] = eventbus.WaitingEvent{ID: r.ID, TransactionID: r.TransactionID, Seq: r.Seq, Before: r.EarlierWithOne}
-	}
-	return waiting, nil
-}
-
-// AssignPositions gives the events the next positions in the order given, in one commit: all or none. eventbus.ErrFenced
-// where a relay with a higher fence has worked, eventbus.ErrStale where one of the events has a position already.
+// AssignPositions gives the batches the next positions in the order given, in one commit: all or none. eventbus.ErrFenced
+// where a relay with a higher fence has worked, eventbus.ErrStale where one of them has a position already.
 // Where the commit's outcome is unknown the error is errs.Unavailable; what still waits is then seen by reading again.
-func (l *Log) AssignPositions(ctx context.Context, fence int64, ids []uuid.UUID) error {
-	if len(ids) == 0 {
+func (l *Log) AssignPositions(ctx context.Context, fence int64, batches []eventbus.WaitingBatch) error {
+	if len(batches) == 0 {
 		return nil
 	}
+	events := eventbus.EventsIn(batches)
 	err := l.db.inTx(ctx, func(tx *gorm.DB) error {
 		// The head's row lock also makes batches commit in the order of their positions, so that no reader can see a
 		// position while a lower one is still to come.
 		var last int64
 		head := tx.Raw(`UPDATE log_head SET position = position + ?, fence = ? WHERE id = 1 AND fence <= ? RETURNING position`,
-			len(ids), fence, fence).Scan(&last)
+			events, fence, fence).Scan(&last)
 		if head.Error != nil {
 			return head.Error
 		}
 		if head.RowsAffected == 0 {
 			return eventbus.ErrFenced
 		}
-		statement, list := l.markByID(ids)
-		marked := tx.Exec(statement, last-int64(len(ids)), list)
-		if marked.Error != nil {
-			return marked.Error
-		}
-		if marked.RowsAffected != int64(len(ids)) {
-			return eventbus.ErrStale
+		if err := l.mark(tx, last-int64(events)+1, batches); err != nil {
+			return err
 		}
 		crashpoint.Hit(crashpoint.RelayPositionsSet)
 		return l.notify(tx, logChannel, fmt.Sprint(last))
@@ -92,20 +70,30 @@ func (l *Log) AssignPositions(ctx context.Context, fence int64, ids []uuid.UUID)
 	return toErrs("assign positions", err)
 }
 
-// markByID is the one statement that the two databases do not share: a list of ids as a single parameter, so that a batch of
-// any size is one text to parse. Each event is named by its id; one that has a position is left alone.
-func (l *Log) markByID(ids []uuid.UUID) (statement, list string) {
-	texts := make([]string, len(ids))
-	for i, id := range ids {
-		texts[i] = id.String()
+// mark gives the batches their positions from first on, in a statement that the two databases do not share: a list is a
+// single parameter, so that one of any length is one text to parse. Each batch is named by its id; one that has a
+// position is left alone.
+func (l *Log) mark(tx *gorm.DB, first int64, batches []eventbus.WaitingBatch) error {
+	pairs := make([][2]int64, len(batches))
+	for i, b := range batches {
+		pairs[i] = [2]int64{b.ID, first}
+		first += int64(b.Events)
 	}
+	list, err := json.Marshal(pairs)
+	if err != nil {
+		return err
+	}
+	statement := `UPDATE event_batches SET position = value ->> 1 FROM json_each(?)
+		WHERE event_batches.id = value ->> 0 AND event_batches.position IS NULL`
 	if l.db.dialect == Postgres {
-		return `UPDATE payment_events SET position = CAST(? AS bigint) + v.n
-			FROM unnest(CAST(? AS uuid[])) WITH ORDINALITY AS v(id, n)
-			WHERE payment_events.id = v.id AND payment_events.position IS NULL`, "{" + strings.Join(texts, ",") + "}"
+		statement = `UPDATE event_batches SET position = CAST(value ->> 1 AS bigint) FROM json_array_elements(CAST(? AS json))
+			WHERE event_batches.id = CAST(value ->> 0 AS bigint) AND event_batches.position IS NULL`
 	}
-	return `UPDATE payment_events SET position = ? + v.key + 1 FROM json_each(?) AS v
-		WHERE payment_events.id = v.value AND payment_events.position IS NULL`, `["` + strings.Join(texts, `","`) + `"]`
+	marked := tx.Exec(statement, string(list))
+	if marked.Error == nil && marked.RowsAffected != int64(len(batches)) {
+		return eventbus.ErrStale
+	}
+	return marked.Error
 }
 
 // Head is the last position given, 0 before the first.
@@ -121,8 +109,11 @@ func (l *Log) ReadAfter(ctx context.Context, position int64, limit int) ([]event
 		Position int64
 		Payload  string
 	}
-	err := l.db.Reader().WithContext(ctx).Raw(
-		"SELECT position, payload FROM payment_events WHERE position > ? ORDER BY position LIMIT ?", position, limit).Scan(&rows).Error
+	// The batch that the position falls into begins at or before it.
+	err := l.db.Reader().WithContext(ctx).Raw(`SELECT b.position + e.n - 1 AS position, e.payload
+		FROM event_batches b JOIN payment_events e ON e.batch_id = b.id
+		WHERE b.position >= COALESCE((SELECT MAX(position) FROM event_batches WHERE position <= ?), 1) AND b.position + e.n - 1 > ?
+		ORDER BY b.position, e.n LIMIT ?`, position, position, limit).Scan(&rows).Error
 	if err != nil {
 		return nil, toErrs("read log", err)
 	}
@@ -136,11 +127,11 @@ func (l *Log) ReadAfter(ctx context.Context, position int64, limit int) ([]event
 	return events, nil
 }
 
-// OldestWaiting is when the oldest event without a position happened, false where none waits.
+// OldestWaiting is when the oldest event of the first batch without a position happened, false where none waits.
 func (l *Log) OldestWaiting(ctx context.Context) (time.Time, bool, error) {
 	var row struct{ At time.Time }
 	err := l.db.Reader().WithContext(ctx).Raw(
-		"SELECT at FROM payment_events WHERE position IS NULL ORDER BY at LIMIT 1").Take(&row).Error
+		"SELECT at FROM event_batches WHERE position IS NULL ORDER BY id LIMIT 1").Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return time.Time{}, false, nil
 	}

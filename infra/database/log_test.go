@@ -2,6 +2,7 @@ package database_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,31 +24,41 @@ var logNow = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
 func atLogNow() time.Time { return logNow }
 
-func eventIDs(events []account.PaymentEvent) []uuid.UUID {
-	ids := make([]uuid.UUID, len(events))
-	for i, e := range events {
-		ids[i] = uuid.MustParse(e.EventID)
-	}
-	return ids
+// waiting is what a relay would see.
+func waiting(t testing.TB, log *database.Log) []eventbus.WaitingBatch {
+	t.Helper()
+	batches, err := log.Waiting(t.Context(), 10_000)
+	require.NoError(t, err)
+	return batches
 }
 
 func TestLogGivesPositionsInTheOrderAsked(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		log := database.NewLog(db, atLogNow)
 		var events []account.PaymentEvent
-		for range 250 {
-			events = append(events, eventbustest.Events(2)...)
+		for range 50 {
+			batch := slices.Concat(eventbustest.Events(2), eventbustest.Events(3))
+			events = append(events, batch...)
+			require.NoError(t, databasetest.CommitEvents(t.Context(), db, batch...))
 		}
-		require.NoError(t, databasetest.CommitEvents(t.Context(), db, events...))
-		waiting, err := log.Waiting(t.Context(), 10)
+		first, err := log.Waiting(t.Context(), 10)
 		require.NoError(t, err)
-		require.Len(t, waiting, 10)
-		require.NoError(t, log.AssignPositions(t.Context(), 7, eventIDs(events)))
+		require.Len(t, first, 10)
+		all := waiting(t, log)
+		require.NoError(t, log.AssignPositions(t.Context(), 7, all))
+		require.Empty(t, waiting(t, log))
 		databasetest.CheckLog(t, db)
-		got, err := log.ReadAfter(t.Context(), 123, 2)
-		require.NoError(t, err)
-		assert.Equal(t, []eventbus.PositionedEvent{{Position: 124, Event: events[123]}, {Position: 125, Event: events[124]}}, got)
-		require.ErrorIs(t, log.AssignPositions(t.Context(), 6, eventIDs(events[:1])), eventbus.ErrFenced)
+		for after := range int64(len(events) + 1) { // each place within a batch, its edges, and the end
+			got, err := log.ReadAfter(t.Context(), after, 7)
+			require.NoError(t, err)
+			require.Len(t, got, min(7, len(events)-int(after)))
+			for i, e := range got {
+				position := after + int64(i) + 1
+				require.Equal(t, eventbus.PositionedEvent{Position: position, Event: events[position-1]}, e)
+			}
+		}
+		require.ErrorIs(t, log.AssignPositions(t.Context(), 6, all[:1]), eventbus.ErrFenced)
+		require.ErrorIs(t, log.AssignPositions(t.Context(), 7, all[:1]), eventbus.ErrStale)
 		require.NoError(t, log.AssignPositions(t.Context(), 1, nil))
 	})
 }
@@ -72,10 +83,10 @@ func TestLogRefusesAPayloadThatCannotBeRead(t *testing.T) {
 		log := database.NewLog(db, atLogNow)
 		events := eventbustest.Events(1)
 		require.NoError(t, databasetest.CommitEvents(t.Context(), db, events...))
-		other := uuid.New()
-		require.NoError(t, db.Writer().Exec(`INSERT INTO payment_events (id, transaction_id, seq, to_status, cause, payload, at)
-			VALUES (?, ?, 2, 'pending', 'request', 'not JSON', ?)`, other, events[0].TransactionID, logNow).Error)
-		require.NoError(t, log.AssignPositions(t.Context(), 1, append(eventIDs(events), other)))
+		require.NoError(t, db.Writer().Exec(`INSERT INTO event_batches (id, events, at) VALUES (77, 1, ?)`, logNow).Error)
+		require.NoError(t, db.Writer().Exec(`INSERT INTO payment_events (batch_id, n, id, transaction_id, seq, to_status, cause, payload, at)
+			VALUES (77, 1, ?, ?, 2, 'pending', 'request', 'not JSON', ?)`, uuid.New(), events[0].TransactionID, logNow).Error)
+		require.NoError(t, log.AssignPositions(t.Context(), 1, waiting(t, log)))
 		_, err := log.ReadAfter(t.Context(), 0, 10)
 		require.ErrorContains(t, err, "position 2", "a poison row must be named, not dropped")
 	})
@@ -146,14 +157,10 @@ func TestLeaseIsGivenToOneOfMany(t *testing.T) {
 func TestLogQueriesUseTheirIndexes(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		log := database.NewLog(db, atLogNow)
-		for range 4 {
-			var events []account.PaymentEvent
-			for range 500 {
-				events = append(events, eventbustest.Events(1)...)
-			}
-			require.NoError(t, databasetest.CommitEvents(t.Context(), db, events...))
-			require.NoError(t, log.AssignPositions(t.Context(), 1, eventIDs(events)))
+		for range 2000 {
+			require.NoError(t, databasetest.CommitEvents(t.Context(), db, eventbustest.Events(1)...))
 		}
+		require.NoError(t, log.AssignPositions(t.Context(), 1, waiting(t, log)))
 		require.NoError(t, databasetest.CommitEvents(t.Context(), db, eventbustest.Events(3)...))
 		explain := "EXPLAIN "
 		if db.Dialect() == database.SQLite {
@@ -161,8 +168,10 @@ func TestLogQueriesUseTheirIndexes(t *testing.T) {
 		}
 		require.NoError(t, db.Writer().Exec("ANALYZE").Error)
 		for query, index := range map[string]string{
-			"SELECT id FROM payment_events e WHERE e.position IS NULL ORDER BY e.at, e.transaction_id, e.seq LIMIT 500": "payment_events_waiting_idx",
-			"SELECT position, payload FROM payment_events WHERE position > 1990 ORDER BY position LIMIT 5":              "payment_events_position_key",
+			"SELECT id, events FROM event_batches WHERE position IS NULL ORDER BY id LIMIT 500": "event_batches_waiting_idx",
+			`SELECT b.position + e.n - 1 AS position, e.payload FROM event_batches b JOIN payment_events e ON e.batch_id = b.id
+				WHERE b.position >= COALESCE((SELECT MAX(position) FROM event_batches WHERE position <= 1990), 1) AND b.position + e.n - 1 > 1990
+				ORDER BY b.position, e.n LIMIT 5`: "event_batches_position_key",
 		} {
 			rows, err := db.Reader().Raw(explain + query).Rows()
 			require.NoError(t, err)
@@ -192,16 +201,13 @@ func BenchmarkAssignPositions(b *testing.B) {
 			log := database.NewLog(db, atLogNow)
 			for b.Loop() {
 				b.StopTimer()
-				var events []account.PaymentEvent
 				for range 500 {
-					events = append(events, eventbustest.Events(1)...)
+					require.NoError(b, databasetest.CommitEvents(b.Context(), db, eventbustest.Events(1)...))
 				}
-				require.NoError(b, databasetest.CommitEvents(b.Context(), db, events...))
 				b.StartTimer()
-				waiting, err := log.Waiting(b.Context(), 500)
-				require.NoError(b, err)
-				require.Len(b, waiting, 500)
-				require.NoError(b, log.AssignPositions(b.Context(), 1, eventIDs(events)))
+				batches := waiting(b, log)
+				require.Len(b, batches, 500)
+				require.NoError(b, log.AssignPositions(b.Context(), 1, batches))
 			}
 		})
 	}

@@ -116,19 +116,19 @@ func TestI24_GuardsExist(t *testing.T) {
 			"holds_amount_check", "holds_sum_check", "holds_ended_check",
 			"transactions_amount_check", "transactions_status_check", "transactions_version_check",
 			"transactions_work_check", "transactions_completed_check", "transactions_failed_check",
-			"payment_events_seq_check", "payment_events_to_status_check", "payment_events_position_check",
+			"payment_events_seq_check", "payment_events_to_status_check", "event_batches_position_check",
 			"inbox_work_check", "dead_letters_settled_check", "log_head_id_check",
 		},
 		indexes: []string{
 			"users_username_key unique", "users_email_key unique", "refresh_tokens_token_hash_key unique",
 			"accounts_system_key unique", "transactions_payment_key unique", "entries_account_seq_key unique",
-			"payment_events_seq_key unique", "payment_events_position_key unique", "inbox_event_key unique",
-			"idempotency_keys_resource_key unique", "dead_letters_open_key unique",
+			"payment_events_seq_key unique", "event_batches_position_key unique", "inbox_event_key unique",
+			"dead_letters_open_key unique",
 		},
 		references: []string{
 			"accounts.user_id -> users", "transactions.account_id -> accounts", "entries.transaction_id -> transactions",
 			"holds.transaction_id -> transactions", "holds.account_id -> accounts", "payment_events.transaction_id -> transactions",
-			"effects.transaction_id -> transactions", "idempotency_keys.user_id -> users",
+			"effects.transaction_id -> transactions",
 		},
 	}
 	keys := []string{"effects (provider, ref, effect)", "entries (transaction_id, line)", "holds (transaction_id)", "idempotency_keys (key_hash)"}

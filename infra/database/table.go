@@ -36,10 +36,17 @@ func (k columnKind) arrayType() string {
 	return [...]string{"uuid[]", "text[]", "bigint[]", "timestamptz[]"}[k]
 }
 
+// elementOID is the type of one element, as PostgreSQL's catalog numbers it.
+func (k columnKind) elementOID() uint32 {
+	return [...]uint32{pgtype.UUIDOID, pgtype.TextOID, pgtype.Int8OID, pgtype.TimestamptzOID}[k]
+}
+
 // table is a row type's columns in the order of its fields.
 type table struct {
 	name    string
 	columns []column
+	// insertArrays inserts whole rows, on PostgreSQL: a parameter for each column.
+	insertArrays string
 }
 
 var rowSchemas sync.Map // of gorm's parsed schemas
@@ -55,6 +62,7 @@ func tableOf[R interface{ TableName() string }]() table {
 	for _, f := range parsed.Fields {
 		t.columns = append(t.columns, column{name: f.DBName, field: f.StructField.Index, kind: kindOf(f.FieldType)})
 	}
+	t.insertArrays = insertInto(t) + "SELECT * FROM unnest(" + arrayParams(t.columns) + ")"
 	return t
 }
 
@@ -86,6 +94,11 @@ func (t table) only(names ...string) table {
 	return kept
 }
 
+// without is the table without the named column.
+func (t table) without(name string) table {
+	return t.only(slices.DeleteFunc(t.names(), func(other string) bool { return other == name })...)
+}
+
 func (t table) names() []string {
 	names := make([]string, len(t.columns))
 	for i, c := range t.columns {
@@ -96,77 +109,25 @@ func (t table) names() []string {
 
 func (t table) list() string { return strings.Join(t.names(), ", ") }
 
-// arrays are the rows as one typed array per column, which pgx sends in binary form.
-func arrays[R any](columns []column, rows []R) []any {
-	args := make([]any, len(columns))
-	for i, c := range columns {
-		switch c.kind {
-		case kindID:
-			args[i] = fill(rows, c, idOf)
-		case kindText:
-			args[i] = fill(rows, c, textOf)
-		case kindCount:
-			args[i] = fill(rows, c, countOf)
-		default:
-			args[i] = fill(rows, c, momentIn)
-		}
-	}
-	return args
-}
-
-func fill[R, V any](rows []R, c column, value func(reflect.Value) V) []V {
-	values := make([]V, len(rows))
-	for i := range rows {
-		values[i] = value(reflect.ValueOf(&rows[i]).Elem().FieldByIndex(c.field))
-	}
-	return values
-}
-
-func idOf(v reflect.Value) pgtype.UUID {
-	switch id := v.Interface().(type) {
-	case uuid.UUID:
-		return pgtype.UUID{Bytes: id, Valid: true}
-	case nullID:
-		return pgtype.UUID{Bytes: id, Valid: uuid.UUID(id) != uuid.Nil}
-	default:
-		panic("not an id")
-	}
-}
-
-func textOf(v reflect.Value) pgtype.Text {
-	_, nullable := v.Interface().(nullText)
-	text := v.String()
-	return pgtype.Text{String: text, Valid: !nullable || text != ""}
-}
-
-func countOf(v reflect.Value) pgtype.Int8 {
-	switch n := v.Interface().(type) {
-	case sql.NullInt64:
-		return pgtype.Int8{Int64: n.Int64, Valid: n.Valid}
-	case nullCount:
-		return pgtype.Int8{Int64: int64(n), Valid: n != 0}
-	default:
-		return pgtype.Int8{Int64: v.Int(), Valid: true}
-	}
-}
-
-func momentIn(v reflect.Value) pgtype.Timestamptz {
-	m, ok := v.Interface().(moment)
-	if !ok {
-		m = momentOf(v.Interface().(time.Time))
-	}
-	return pgtype.Timestamptz{Time: m.at, Valid: !m.at.IsZero()}
-}
+// fieldOf points to a row's column.
+func (c column) fieldOf(row reflect.Value) any { return row.FieldByIndex(c.field).Addr().Interface() }
 
 // values are one row's columns as database/sql binds them.
 func values[R any](columns []column, row *R, args []any) []any {
 	v := reflect.ValueOf(row).Elem()
 	for _, c := range columns {
-		field := v.FieldByIndex(c.field).Interface()
-		if id, ok := field.(uuid.UUID); ok {
-			field = id.String()
+		switch field := c.fieldOf(v).(type) {
+		case *uuid.UUID:
+			args = append(args, field.String())
+		case *string:
+			args = append(args, *field)
+		case *int:
+			args = append(args, int64(*field))
+		case *int64:
+			args = append(args, *field)
+		default:
+			args = append(args, v.FieldByIndex(c.field).Interface())
 		}
-		args = append(args, field)
 	}
 	return args
 }
@@ -176,7 +137,7 @@ func targets[R any](columns []column, row *R) []any {
 	v := reflect.ValueOf(row).Elem()
 	into := make([]any, len(columns))
 	for i, c := range columns {
-		into[i] = v.FieldByIndex(c.field).Addr().Interface()
+		into[i] = c.fieldOf(v)
 	}
 	return into
 }

@@ -144,16 +144,18 @@ func TestI9_LastEventIsTheStatus(t *testing.T) {
 
 func TestI10_PositionsWithoutGap(t *testing.T) {
 	breaks(t, "I10",
-		`UPDATE payment_events SET position = position + 100 WHERE position = 3`,
-		`UPDATE payment_events SET position = NULL WHERE position = 1`,
+		`UPDATE event_batches SET position = position + 100 WHERE id = (SELECT MIN(id) + 2 FROM event_batches)`,
+		`UPDATE event_batches SET position = NULL WHERE position = 1`,
 		`UPDATE log_head SET position = position + 1`,
-		`UPDATE payment_events SET position = NULL, at = '2026-03-01 11:58:59+00:00' WHERE position = (SELECT MAX(position) FROM payment_events);
-UPDATE log_head SET position = position - 1`)
+		`UPDATE log_head SET position = position - (SELECT events FROM event_batches ORDER BY position DESC LIMIT 1);
+UPDATE event_batches SET position = NULL, at = '2026-03-01 11:58:59+00:00' WHERE position = (SELECT MAX(position) FROM event_batches)`,
+		`UPDATE payment_events SET n = n + 100 WHERE batch_id = (SELECT MAX(batch_id) FROM payment_events)`,
+		`UPDATE payment_events SET batch_id = batch_id + 1000 WHERE batch_id = (SELECT MAX(batch_id) FROM payment_events)`)
 }
 
 func TestI11_PositionsGrowWithSeq(t *testing.T) {
-	breaks(t, "I11", `UPDATE payment_events SET position = position + 1000 WHERE seq = 1 AND transaction_id = `+aTransfer,
-		`UPDATE payment_events SET position = NULL WHERE seq = 1 AND transaction_id = `+aTransfer)
+	breaks(t, "I11", `UPDATE payment_events SET n = n + 1000 WHERE seq = 1 AND transaction_id = `+aTransfer,
+		`UPDATE payment_events SET batch_id = (SELECT batch_id FROM payment_events WHERE seq = 2 AND transaction_id = `+aTransfer+`), n = 99 WHERE seq = 1 AND transaction_id = `+aTransfer)
 }
 
 func TestI12_HoldsOfWithdrawals(t *testing.T) {
@@ -201,8 +203,7 @@ UPDATE transactions SET received_amount = 5000 WHERE id = `+aConversion,
 
 func TestI18_OneTransactionPerKey(t *testing.T) {
 	breaks(t, "I18",
-		`DROP INDEX idempotency_keys_resource_key;
-INSERT INTO idempotency_keys SELECT resource_id, user_id, fingerprint, resource_id, fence, locked_until, response_status, response_body, created_at, finished_at FROM idempotency_keys`,
+		`INSERT INTO idempotency_keys SELECT resource_id, user_id, fingerprint, resource_id, fence, locked_until, response_status, response_body, created_at, finished_at FROM idempotency_keys`,
 		`UPDATE idempotency_keys SET response_status = NULL`,
 		`UPDATE idempotency_keys SET fingerprint = ''`,
 		`UPDATE idempotency_keys SET user_id = resource_id`)
@@ -308,6 +309,6 @@ func TestVerifyTellsItsProgress(t *testing.T) {
 		checks, err = database.Verify(t.Context(), db, noon.Add(time.Hour), nil)
 		require.NoError(t, err)
 		require.Len(t, database.Broken(checks), 1)
-		require.Equal(t, []string{"positions=0 lowest=NULL highest=NULL head=1"}, database.Broken(checks)[0].Violations)
+		require.Equal(t, []string{"head=1 highest=0"}, database.Broken(checks)[0].Violations)
 	})
 }

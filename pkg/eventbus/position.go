@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/google/uuid"
-
 	"florin/domain/account"
 )
 
@@ -30,13 +28,20 @@ func Positioned(handle Handler) PositionedHandler {
 	return func(ctx context.Context, event PositionedEvent) error { return handle(ctx, event.Event) }
 }
 
-// WaitingEvent is a committed event that has no position yet.
-type WaitingEvent struct {
-	ID            uuid.UUID
-	TransactionID uuid.UUID
-	Seq           int
-	// Before is how many events of the transaction with a lower Seq have a position.
-	Before int
+// WaitingBatch is the events of one commit, which have no positions yet and get theirs together. Of two batches with events
+// of one transaction, the one with the lower ID has the lower Seqs.
+type WaitingBatch struct {
+	ID     int64
+	Events int // how many
+}
+
+// EventsIn is how many events the batches have.
+func EventsIn(batches []WaitingBatch) int {
+	n := 0
+	for _, b := range batches {
+		n += b.Events
+	}
+	return n
 }
 
 // CursorMove says how far a durable subscriber has come.

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -109,12 +108,12 @@ func (b *bench) loggedEvents() []account.PaymentEvent {
 // pausedQueue calls before each time when a relay has read and is about to mark.
 type pausedQueue struct {
 	relay.Queue
-	before func(ids []uuid.UUID)
+	before func(ids []eventbus.WaitingBatch)
 	err    error // of the last mark
 	nudges int
 }
 
-func (q *pausedQueue) AssignPositions(ctx context.Context, fence int64, ids []uuid.UUID) error {
+func (q *pausedQueue) AssignPositions(ctx context.Context, fence int64, ids []eventbus.WaitingBatch) error {
 	if q.before != nil {
 		q.before(ids)
 	}

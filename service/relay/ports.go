@@ -6,19 +6,17 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
-
 	"florin/pkg/eventbus"
 )
 
 // Queue is the end of the log that waits for positions.
 type Queue interface {
-	// Waiting returns up to limit committed events without a position, oldest first.
-	Waiting(ctx context.Context, limit int) ([]eventbus.WaitingEvent, error)
-	// AssignPositions gives the events the next positions in the order given, in one commit: all or none.
-	// eventbus.ErrFenced where a relay with a higher fence has worked, eventbus.ErrStale where one of the events has a
-	// position already.
-	AssignPositions(ctx context.Context, fence int64, ids []uuid.UUID) error
+	// Waiting returns up to limit committed batches of events without a position, by id.
+	Waiting(ctx context.Context, limit int) ([]eventbus.WaitingBatch, error)
+	// AssignPositions gives the batches the next positions in the order given, in one commit: all or none.
+	// eventbus.ErrFenced where a relay with a higher fence has worked, eventbus.ErrStale where one of them has a position
+	// already.
+	AssignPositions(ctx context.Context, fence int64, batches []eventbus.WaitingBatch) error
 	// NudgeRelay tells the relays of other servers that events wait.
 	NudgeRelay(ctx context.Context) error
 }

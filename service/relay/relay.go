@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/google/uuid"
-
 	"florin/pkg/crashpoint"
 	"florin/pkg/eventbus"
 )
@@ -16,7 +14,7 @@ import (
 // relayLease is the lease of the one relay that works.
 const relayLease = "relay"
 
-// staleLimit is how often in a row a batch is read again because another relay has moved its events.
+// staleLimit is how often in a row it is looked again because another relay has moved what was seen.
 const staleLimit = 3
 
 // Relay gives committed events their positions: gapless, growing, by Seq within a transaction. Of all servers' relays one
@@ -81,16 +79,16 @@ func (r *Relay) StandsBy() bool {
 	return r.standingBy
 }
 
-// RunOnce gives one batch of waiting events their positions, in one commit, and returns how many. It is 0 where nothing
-// waits or another server's relay works.
+// RunOnce gives the events of up to Settings.Batch commits their positions, in one commit of its own, and returns how many
+// events that were. It is 0 where nothing waits or another server's relay works.
 func (r *Relay) RunOnce(ctx context.Context) (moved int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.standingBy = false
 	for range staleLimit {
 		// Nothing waits most of the time, and looking costs a read: the lease is touched only when there is work.
-		ids, err := r.next(ctx)
-		if err != nil || len(ids) == 0 {
+		batches, err := r.queue.Waiting(ctx, r.settings.Batch)
+		if err != nil || len(batches) == 0 {
 			return 0, err
 		}
 		mine, err := r.lease.keep(ctx)
@@ -99,12 +97,13 @@ func (r *Relay) RunOnce(ctx context.Context) (moved int, err error) {
 			return 0, err
 		}
 		crashpoint.Hit(crashpoint.RelayLeased)
-		err = r.queue.AssignPositions(ctx, r.lease.fence, ids)
+		err = r.queue.AssignPositions(ctx, r.lease.fence, batches)
 		switch {
 		case err == nil:
 			crashpoint.Hit(crashpoint.RelayCommitted)
-			r.report(len(ids))
-			return len(ids), nil
+			events := eventbus.EventsIn(batches)
+			r.report(events)
+			return events, nil
 		case errors.Is(err, eventbus.ErrFenced):
 			r.lease.forget()
 		case !errors.Is(err, eventbus.ErrStale):
@@ -114,23 +113,9 @@ func (r *Relay) RunOnce(ctx context.Context) (moved int, err error) {
 	return 0, nil
 }
 
-// next is the batch that may be moved now. A full batch of which nothing may be moved hides what stands behind it, so it
-// is read again with more.
-func (r *Relay) next(ctx context.Context) ([]uuid.UUID, error) {
-	for limit := r.settings.Batch; ; limit *= 2 {
-		waiting, err := r.queue.Waiting(ctx, limit)
-		if err != nil {
-			return nil, err
-		}
-		if ids := inOrder(waiting); len(ids) > 0 || len(waiting) < limit {
-			return ids[:min(len(ids), r.settings.Batch)], nil
-		}
-	}
-}
-
-func (r *Relay) report(moved int) {
+func (r *Relay) report(events int) {
 	if r.settings.Hooks.Moved != nil {
-		r.settings.Hooks.Moved(moved)
+		r.settings.Hooks.Moved(events)
 	}
 	if r.moved != nil {
 		r.moved()

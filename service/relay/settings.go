@@ -16,7 +16,7 @@ type Settings struct {
 	Holder string
 	// Now is the time that leases are measured by.
 	Now account.Clock
-	// Batch is how many events are moved or read at once, 500 when 0.
+	// Batch is how many commits are moved, or events read, at once, 500 when 0.
 	Batch int
 	// Interval is the fall-back for a wake that was missed, 250 ms when 0.
 	Interval time.Duration

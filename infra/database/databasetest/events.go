@@ -11,10 +11,15 @@ import (
 	"florin/infra/database"
 )
 
-// InsertEvents writes payment events in plain SQL, with bare transactions for them to belong to, in the transaction of the
-// caller. It is for tests of the log; the rows keep none of the other invariants.
+// InsertEvents writes payment events as one batch, in plain SQL, with bare transactions for them to belong to, in the
+// transaction of the caller. It is for tests of the log; the rows keep none of the other invariants.
 func InsertEvents(tx *gorm.DB, events ...account.PaymentEvent) error {
-	for _, e := range events {
+	var batch int64
+	err := tx.Raw("INSERT INTO event_batches (events, at) VALUES (?, ?) RETURNING id", len(events), events[0].At).Scan(&batch).Error
+	if err != nil {
+		return err
+	}
+	for i, e := range events {
 		payload, err := json.Marshal(e)
 		if err != nil {
 			return err
@@ -29,9 +34,9 @@ func InsertEvents(tx *gorm.DB, events ...account.PaymentEvent) error {
 		if e.From != "" {
 			from = &e.From
 		}
-		err = tx.Exec(`INSERT INTO payment_events (id, transaction_id, seq, from_status, to_status, cause, payload, at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			e.EventID, e.TransactionID, e.Seq, from, e.Status, e.Cause, string(payload), e.At).Error
+		err = tx.Exec(`INSERT INTO payment_events (batch_id, n, id, transaction_id, seq, from_status, to_status, cause, payload, at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			batch, i+1, e.EventID, e.TransactionID, e.Seq, from, e.Status, e.Cause, string(payload), e.At).Error
 		if err != nil {
 			return err
 		}
@@ -53,7 +58,8 @@ func CheckLog(t testing.TB, db *database.DB) {
 		Seq           int
 		Position      *int64
 	}
-	err := db.Reader().Raw("SELECT transaction_id, seq, position FROM payment_events ORDER BY position").Scan(&rows).Error
+	err := db.Reader().Raw(`SELECT e.transaction_id, e.seq, b.position + e.n - 1 AS position
+		FROM payment_events e JOIN event_batches b ON b.id = e.batch_id ORDER BY b.position IS NULL, b.position, e.n`).Scan(&rows).Error
 	if err != nil {
 		t.Fatalf("read log: %v", err)
 	}
