@@ -17,9 +17,9 @@ import (
 // The statements that load a batch. A plan that was made on an empty table would scan for ever, so scans are off.
 var (
 	pgLoadTransactions = "SELECT " + transactionTable.list() + " FROM transactions WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
-	pgLoadAccounts     = "SELECT " + accountTable.list() + ` FROM accounts WHERE kind = 'user' AND (id = ANY($1)
-		OR id IN (SELECT account_id FROM transactions WHERE id = ANY($2))
-		OR id IN (SELECT counterparty_account_id FROM transactions WHERE id = ANY($2))) ORDER BY id FOR NO KEY UPDATE`
+	pgLoadAccounts     = "SELECT " + accountTable.list() + ` FROM accounts WHERE kind = 'user' AND id = ANY(ARRAY(SELECT unnest($1::uuid[])
+		UNION SELECT account_id FROM transactions WHERE id = ANY($2)
+		UNION SELECT counterparty_account_id FROM transactions WHERE id = ANY($2))) ORDER BY id FOR NO KEY UPDATE`
 	pgLoadNamedAccounts = "SELECT " + accountTable.list() + " FROM accounts WHERE kind = 'user' AND id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
 	pgLoadOpen          = "SELECT DISTINCT account_id FROM transactions WHERE account_id = ANY($1) AND next_attempt_at IS NOT NULL"
 	pgLoadHolds         = "SELECT " + holdTable.list() + " FROM holds WHERE transaction_id = ANY($1)"
@@ -28,13 +28,13 @@ var (
 	pgLoadEffects       = "SELECT " + effectTable.list() + " FROM effects WHERE (provider, ref, effect) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))"
 )
 
-// The events of a commit are written with the row of their batch.
-var (
-	pgEventColumns     = eventTable.without("batch_id").columns
-	pgInsertEventBatch = fmt.Sprintf(`WITH batch AS (INSERT INTO event_batches (events, at) VALUES ($%d, $%d) RETURNING id)
-		INSERT INTO payment_events (batch_id, %s) SELECT batch.id, v.* FROM batch, unnest(%s) AS v`,
-		len(pgEventColumns)+1, len(pgEventColumns)+2, strings.Join(prefixed("", pgEventColumns), ", "), arrayParams(pgEventColumns))
-)
+// pgInsertEvents writes the events of a commit with the row of their batch, whose id is drawn now, under the locks of the commit.
+var pgInsertEvents = func() string {
+	columns := eventTable.only("n", "id", "transaction_id", "seq", "from_status", "to_status", "cause", "payload", "at").columns
+	return `WITH batch AS (INSERT INTO event_batches (events, at) VALUES (cardinality($1::payment_events[]), $2) RETURNING id)
+		INSERT INTO payment_events (batch_id, ` + strings.Join(prefixed("", columns), ", ") + ") SELECT batch.id, " +
+		strings.Join(prefixed("v.", columns), ", ") + " FROM batch, unnest($1::payment_events[]) AS v"
+}()
 
 // attemptPostgres is an attempt in two round trips: BEGIN with all that is loaded, then all that is written with COMMIT.
 func (db *DB) attemptPostgres(ctx context.Context, w wants, apply func(loaded) (*writes, error)) error {
@@ -49,6 +49,10 @@ func (db *DB) attemptPostgres(ctx context.Context, w wants, apply func(loaded) (
 	defer conn.Release()
 	lifetime, cancel := context.WithTimeout(context.WithoutCancel(ctx), txLimit)
 	defer cancel()
+	layout, err := db.layoutOn(ctx, conn.Conn())
+	if err != nil {
+		return classify(err)
+	}
 	rows, err := loadPostgres(ctx, conn.Conn(), w)
 	if err != nil {
 		return errors.Join(classify(err), rollBack(lifetime, conn.Conn()))
@@ -60,7 +64,17 @@ func (db *DB) attemptPostgres(ctx context.Context, w wants, apply func(loaded) (
 	if err != nil {
 		return errors.Join(err, rollBack(lifetime, conn.Conn()))
 	}
-	return writePostgres(lifetime, conn.Conn(), written)
+	return db.forgetLayout(writePostgres(lifetime, conn.Conn(), layout, written))
+}
+
+// forgetLayout has the layout read anew, and the work done again, where a newer program has changed a table since.
+func (db *DB) forgetLayout(err error) error {
+	var onServer *pgconn.PgError
+	if errors.As(err, &onServer) && onServer.Code == "42804" {
+		db.layout.Store(nil)
+		return fmt.Errorf("%w: %w", errRetry, err)
+	}
+	return err
 }
 
 // rollBack ends a transaction that has written nothing. Where the connection is gone, so is its transaction.
@@ -128,8 +142,8 @@ func scanInto[R any](t table, into *[]R) func(pgx.Rows) error {
 
 // writePostgres sends every write and the COMMIT at once. The first that fails takes all back, and COMMIT with it. A crash
 // point between two of them is between two round trips.
-func writePostgres(ctx context.Context, conn *pgx.Conn, w *writes) error {
-	p := &pgWriter{conn: conn}
+func writePostgres(ctx context.Context, conn *pgx.Conn, layout *pgLayout, w *writes) error {
+	p := &pgWriter{conn: conn, layout: layout}
 	pgInsert(ctx, p, accountTable, w.accounts, "", "")
 	pgInsert(ctx, p, transactionTable, w.transactions, "", crashpoint.TransactionInserted)
 	pgInsert(ctx, p, keyTable, w.keys, "", crashpoint.KeyInserted)
@@ -138,19 +152,19 @@ func writePostgres(ctx context.Context, conn *pgx.Conn, w *writes) error {
 	pgInsert(ctx, p, accountTable, w.systemAccounts, " ON CONFLICT DO NOTHING", "")
 	pgInsert(ctx, p, entryTable, w.entries, "", crashpoint.WebhookEntries)
 	pgInsert(ctx, p, holdTable, w.holds, "", crashpoint.HoldInserted)
-	pgInsertEvents(ctx, p, w)
+	pgAddEvents(ctx, p, w)
 	pgInsert(ctx, p, reviewTable, w.reviews, "", "")
 	pgInsert(ctx, p, deadLetterTable, w.deadLetters, "", "")
 	pgInsert(ctx, p, providerCallTable, w.providerCalls, "", "")
 	pgInsert(ctx, p, auditTable, w.audit, "", "")
-	pgUpdate(p, transactionUpdate, w.changedTransactions)
-	pgUpdate(p, holdUpdate, w.changedHolds)
+	pgUpdate(p, transactionTable, w.changedTransactions)
+	pgUpdate(p, holdTable, w.changedHolds)
 	if len(w.changedHolds) > 0 {
 		p.reach(ctx, crashpoint.WebhookBalances)
 	}
-	pgUpdate(p, keyUpdate, w.changedKeys)
-	pgUpdate(p, inboxUpdate, w.changedInbox)
-	pgUpdate(p, accountUpdate, w.changedAccounts)
+	pgUpdate(p, keyTable, w.changedKeys)
+	pgUpdate(p, inboxTable, w.changedInbox)
+	pgUpdate(p, accountTable, w.changedAccounts)
 	if len(w.changedAccounts) > 0 {
 		p.reach(ctx, crashpoint.WebhookBalances)
 	}
@@ -159,32 +173,31 @@ func writePostgres(ctx context.Context, conn *pgx.Conn, w *writes) error {
 
 // pgWriter collects the statements of a commit.
 type pgWriter struct {
-	conn  *pgx.Conn
-	batch pgx.Batch
-	err   error
+	conn   *pgx.Conn
+	layout *pgLayout
+	batch  pgx.Batch
+	err    error
 }
 
 func pgInsert[R any](ctx context.Context, p *pgWriter, t table, rows []R, conflict, point string) {
 	if len(rows) == 0 {
 		return
 	}
-	p.batch.Queue(t.insertArrays+conflict, arrays(t.columns, rows)...)
+	laid := p.layout.tables[t.name]
+	p.batch.Queue(laid.insert+conflict, recordsOf(t.columns, laid, rows))
 	p.reach(ctx, point)
 }
 
-// pgInsertEvents writes the events with the row of their batch, whose id is drawn now, under the locks of the commit.
-func pgInsertEvents(ctx context.Context, p *pgWriter, w *writes) {
+func pgAddEvents(ctx context.Context, p *pgWriter, w *writes) {
 	if len(w.events) == 0 {
 		return
 	}
-	args := append(arrays(pgEventColumns, w.events), len(w.events), w.events[0].At.at)
-	p.batch.Queue(pgInsertEventBatch, args...)
+	p.batch.Queue(pgInsertEvents, recordsOf(eventTable.columns, p.layout.tables[eventTable.name], w.events), w.events[0].At.at)
 	p.reach(ctx, w.eventPoint())
 }
 
-// pgUpdate writes the changed rows. A row whose guard fits no longer makes the statement divide by zero, which takes the
-// whole transaction back in the same round trip.
-func pgUpdate[R any](p *pgWriter, u update, pairs []pair[R]) {
+// pgUpdate writes the changed rows, each guarded by how it was loaded.
+func pgUpdate[R any](p *pgWriter, t table, pairs []pair[R]) {
 	if len(pairs) == 0 {
 		return
 	}
@@ -192,8 +205,8 @@ func pgUpdate[R any](p *pgWriter, u update, pairs []pair[R]) {
 	for i, pair := range pairs {
 		was[i], now[i] = pair.was, pair.now
 	}
-	args := append(arrays(u.key.columns, now), arrays(u.moving.columns, now)...)
-	p.batch.Queue(u.arrays, append(args, arrays(u.guard.columns, was)...)...)
+	laid := p.layout.tables[t.name]
+	p.batch.Queue(laid.update, recordsOf(t.columns, laid, now), recordsOf(t.columns, laid, was))
 }
 
 // reach is a point to die at between two statements: in a build with crash points, what came before is sent to the database

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -67,6 +68,7 @@ type DB struct {
 	writer  *gorm.DB
 	reader  *gorm.DB
 	pool    *pgxpool.Pool // the writer's connections on PostgreSQL, nil on SQLite
+	layout  atomic.Pointer[pgLayout]
 	closers []func() error
 
 	// openForMigration opens one connection without the timeouts of the request path.

@@ -3,7 +3,6 @@ package database
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -13,35 +12,10 @@ type attempt func(ctx context.Context, w wants, apply func(loaded) (*writes, err
 
 // update says how changed rows of a table are written: which columns name the row, which move, and which must still be as
 // they were loaded.
-type update struct {
-	key, moving, guard table
-	// arrays writes them all, on PostgreSQL: a parameter for each column, in this order. A row whose guard fits no longer makes it
-	// divide by zero, which takes the whole transaction back in the same round trip.
-	arrays string
-}
+type update struct{ key, moving, guard table }
 
 func updateOf(t table, key string, guard, moving []string) update {
-	u := update{key: t.only(key), moving: t.only(moving...), guard: t.only(guard...)}
-	columns := slices.Concat(u.key.columns, u.moving.columns)
-	names := append(prefixed("", columns), prefixed("was_", u.guard.columns)...)
-	guards := make([]string, len(guard))
-	for i, name := range guard {
-		guards[i] = fmt.Sprintf("t.%s IS NOT DISTINCT FROM v.was_%s", name, name)
-	}
-	u.arrays = fmt.Sprintf(`WITH written AS (UPDATE %s AS t SET %s FROM unnest(%s) AS v(%s) WHERE t.%s = v.%s AND %s RETURNING 1)
-		SELECT 1 / (CASE WHEN (SELECT COUNT(*) FROM written) = cardinality($1) THEN 1 ELSE 0 END)`,
-		t.name, assignments(u.moving.columns, "v."), arrayParams(append(columns, u.guard.columns...)), strings.Join(names, ", "),
-		key, key, strings.Join(guards, " AND "))
-	return u
-}
-
-// arrayParams is a parameter for each column, an array.
-func arrayParams(columns []column) string {
-	params := make([]string, len(columns))
-	for i, c := range columns {
-		params[i] = fmt.Sprintf("$%d::%s", i+1, c.kind.arrayType())
-	}
-	return strings.Join(params, ", ")
+	return update{key: t.only(key), moving: t.only(moving...), guard: t.only(guard...)}
 }
 
 // The tables of the commit path.

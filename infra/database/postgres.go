@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
@@ -50,7 +51,7 @@ func (db *DB) openPool(url string, size int, params map[string]string) (*pgxpool
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.HealthCheckPeriod = 30 * time.Second
 	config.ConnConfig.ConnectTimeout = db.options.ConnWait
-	config.AfterConnect = prepareConnection
+	config.AfterConnect = readTimesInUTC
 	set := config.ConnConfig.RuntimeParams
 	set["timezone"] = "UTC"
 	set["statement_timeout"] = milliseconds(db.options.StatementTimeout)
@@ -84,6 +85,14 @@ type dialector struct{ *postgres.Dialector }
 func (dialector) Explain(sql string, _ ...any) string { return sql }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// readTimesInUTC makes a time read from the database the same on every machine.
+func readTimesInUTC(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	return nil
+}
 
 // acquire takes a connection of the writer's pool for as long as the caller keeps it, and waits no longer for it than
 // any other statement would.

@@ -1,16 +1,13 @@
 package database
 
 import (
-	"database/sql"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgtype"
 	"gorm.io/gorm/schema"
 )
 
@@ -18,40 +15,17 @@ import (
 type column struct {
 	name  string
 	field []int
-	kind  columnKind
-}
-
-// columnKind is how a column travels.
-type columnKind uint8
-
-const (
-	kindID columnKind = iota
-	kindText
-	kindCount
-	kindMoment
-)
-
-// arrayType is the column's type in unnest.
-func (k columnKind) arrayType() string {
-	return [...]string{"uuid[]", "text[]", "bigint[]", "timestamptz[]"}[k]
-}
-
-// elementOID is the type of one element, as PostgreSQL's catalog numbers it.
-func (k columnKind) elementOID() uint32 {
-	return [...]uint32{pgtype.UUIDOID, pgtype.TextOID, pgtype.Int8OID, pgtype.TimestamptzOID}[k]
 }
 
 // table is a row type's columns in the order of its fields.
 type table struct {
 	name    string
 	columns []column
-	// insertArrays inserts whole rows, on PostgreSQL: a parameter for each column.
-	insertArrays string
 }
 
 var rowSchemas sync.Map // of gorm's parsed schemas
 
-// tableOf reads the columns of a row type once. A field of a type that does not travel is a fault of the program.
+// tableOf reads the columns of a row type once.
 func tableOf[R interface{ TableName() string }]() table {
 	var row R
 	parsed, err := schema.Parse(&row, &rowSchemas, schema.NamingStrategy{})
@@ -60,25 +34,9 @@ func tableOf[R interface{ TableName() string }]() table {
 	}
 	t := table{name: row.TableName()}
 	for _, f := range parsed.Fields {
-		t.columns = append(t.columns, column{name: f.DBName, field: f.StructField.Index, kind: kindOf(f.FieldType)})
+		t.columns = append(t.columns, column{name: f.DBName, field: f.StructField.Index})
 	}
-	t.insertArrays = insertInto(t) + "SELECT * FROM unnest(" + arrayParams(t.columns) + ")"
 	return t
-}
-
-func kindOf(t reflect.Type) columnKind {
-	switch reflect.Zero(t).Interface().(type) {
-	case uuid.UUID, nullID:
-		return kindID
-	case string, nullText:
-		return kindText
-	case int, int64, nullCount, sql.NullInt64:
-		return kindCount
-	case moment, time.Time:
-		return kindMoment
-	default:
-		panic(fmt.Sprintf("type %s does not travel", t))
-	}
 }
 
 // only is the table with the named columns alone.
@@ -92,11 +50,6 @@ func (t table) only(names ...string) table {
 		kept.columns = append(kept.columns, t.columns[i])
 	}
 	return kept
-}
-
-// without is the table without the named column.
-func (t table) without(name string) table {
-	return t.only(slices.DeleteFunc(t.names(), func(other string) bool { return other == name })...)
 }
 
 func (t table) names() []string {

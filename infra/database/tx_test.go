@@ -211,7 +211,7 @@ func TestF98_WaitForAConnectionIsBounded(t *testing.T) {
 func TestF99_TimeoutsRollBackAndAreUnavailable(t *testing.T) {
 	t.Parallel()
 	db := databasetest.Open(t, database.Postgres, database.Options{
-		LockTimeout: 50 * time.Millisecond, StatementTimeout: 200 * time.Millisecond, IdleInTransactionTimeout: 100 * time.Millisecond,
+		LockTimeout: 50 * time.Millisecond, StatementTimeout: 200 * time.Millisecond, IdleInTransactionTimeout: 2 * time.Second,
 	})
 	require.NoError(t, db.Writer().Exec(takeLease, "a", noon).Error)
 	const grab = "UPDATE leases SET fence = fence + 1"
