@@ -19,7 +19,8 @@ const bankLedgerFile = "mock_bank.ledger"
 
 // followLog wakes those in this process who wait for a transaction, whichever server moved it.
 func (a *App) followLog(ctx context.Context) error {
-	return a.Subscriptions.Follow(ctx, "waiters", eventbus.Positioned(a.Waiters.HandleEvent))
+	waiting := func() bool { return a.Waiters.Count() > 0 }
+	return a.Subscriptions.Follow(ctx, "waiters", waiting, eventbus.Positioned(a.Waiters.HandleEvent))
 }
 
 // ensureAdmin bootstraps the user admin beside the start, because hashing a password takes longer than all else, and then

@@ -29,7 +29,7 @@ const (
 type Options struct {
 	Logger *slog.Logger // slow queries and errors, never a parameter's value; slog.Default() when nil
 
-	Writers int // connections of the writer's pool on PostgreSQL, 16 when 0; SQLite has exactly one
+	Writers int // connections of the writer's pool on PostgreSQL, 8 when 0, beside the one of the commits; SQLite has exactly one
 	Readers int // connections of the reader's pool; 8 on PostgreSQL and 4 on SQLite when 0
 
 	ConnWait  time.Duration // the longest wait for a connection, 1 s when 0
@@ -45,7 +45,7 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	setIfZero(&o.Writers, 16)
+	setIfZero(&o.Writers, 8)
 	setIfZero(&o.ConnWait, time.Second)
 	setIfZero(&o.SlowQuery, 500*time.Millisecond)
 	setIfZero(&o.StatementTimeout, 5*time.Second)
@@ -67,7 +67,7 @@ type DB struct {
 	options Options
 	writer  *gorm.DB
 	reader  *gorm.DB
-	pool    *pgxpool.Pool // the writer's connections on PostgreSQL, nil on SQLite
+	lane    *pgxpool.Pool // the one connection of the commits on PostgreSQL, nil on SQLite
 	layout  atomic.Pointer[pgLayout]
 	closers []func() error
 

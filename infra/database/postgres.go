@@ -24,11 +24,14 @@ func openPostgres(ctx context.Context, url string, options Options) (_ *DB, err 
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	if db.pool, db.writer, err = db.openPool(url, options.Writers, nil); err != nil {
+	if db.lane, err = db.openPool(url, 1, nil); err != nil {
+		return nil, fmt.Errorf("open postgres: %w", err)
+	}
+	if db.writer, err = db.openGorm(url, options.Writers, nil); err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
 	readOnly := map[string]string{"default_transaction_read_only": "on"}
-	if _, db.reader, err = db.openPool(url, options.Readers, readOnly); err != nil {
+	if db.reader, err = db.openGorm(url, options.Readers, readOnly); err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
 	if err := db.checkServer(ctx); err != nil {
@@ -38,12 +41,12 @@ func openPostgres(ctx context.Context, url string, options Options) (_ *DB, err 
 	return db, nil
 }
 
-// openPool opens a pool and gorm's handle on it. pgxpool holds the connections, because it replaces broken ones, and its
-// connections can carry a pgx.Batch.
-func (db *DB) openPool(url string, size int, params map[string]string) (*pgxpool.Pool, *gorm.DB, error) {
+// openPool opens a pool. pgxpool holds the connections, because it replaces broken ones, and its connections can carry a
+// pgx.Batch. Who closes it closes what was opened on it first.
+func (db *DB) openPool(url string, size int, params map[string]string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url) // its error hides the password
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	config.MaxConns = int32(size) //nolint:gosec // a handful
 	config.MaxConnLifetime = time.Hour
@@ -65,17 +68,21 @@ func (db *DB) openPool(url string, size int, params map[string]string) (*pgxpool
 	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	db.closers = append(db.closers, func() error { pool.Close(); return nil })
+	return pool, nil
+}
+
+// openGorm opens gorm's handle on a pool of its own.
+func (db *DB) openGorm(url string, size int, params map[string]string) (*gorm.DB, error) {
+	pool, err := db.openPool(url, size, params)
+	if err != nil {
+		return nil, err
 	}
 	opened := openBounded(stdlib.GetPoolConnector(pool), db.options.ConnWait)
-	db.closers = append(db.closers, func() error {
-		err := opened.Close()
-		pool.Close()
-		return err
-	})
-	base := &postgres.Dialector{Config: &postgres.Config{Conn: opened}}
-	handle, err := openHandle(dialector{base}, db.options)
-	return pool, handle, err
+	db.closers = append(db.closers, opened.Close)
+	return openHandle(dialector{&postgres.Dialector{Config: &postgres.Config{Conn: opened}}}, db.options)
 }
 
 // dialector is gorm's, but for the log, where no value of a statement may show.
@@ -94,12 +101,12 @@ func readTimesInUTC(_ context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// acquire takes a connection of the writer's pool for as long as the caller keeps it, and waits no longer for it than
-// any other statement would.
+// acquire takes the connection of the commits for as long as the caller keeps it, and waits no longer for it than any other
+// statement would. It is one and the same while it lives, so that its plans and its caches are warm.
 func (db *DB) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, db.options.ConnWait, errConnWait)
 	defer cancel()
-	conn, err := db.pool.Acquire(limited)
+	conn, err := db.lane.Acquire(limited)
 	return conn, connectError(ctx, limited, err)
 }
 

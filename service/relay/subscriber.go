@@ -23,23 +23,25 @@ type Subscriber struct {
 	settings Settings
 	wake     chan struct{}
 
-	mu     sync.Mutex // a batch at a time
-	lease  *heldLease // nil when ephemeral
+	mu     sync.Mutex  // a batch at a time
+	lease  *heldLease  // nil when ephemeral
+	wanted func() bool // whether anybody would hear; nil is always
 	open   bool
 	cursor int64
 }
 
 // NewDurable returns a subscriber with a stored cursor. A new name begins at the head of the log.
 func NewDurable(log Log, leases Leases, settings Settings, name string, handle eventbus.PositionedHandler) *Subscriber {
-	s := NewEphemeral(log, settings, name, handle)
+	s := NewEphemeral(log, settings, name, nil, handle)
 	s.lease = &heldLease{leases: leases, name: "subscriber:" + name, holder: s.settings.Holder,
 		ttl: s.settings.LeaseTTL, now: s.settings.Now}
 	return s
 }
 
-// NewEphemeral returns a subscriber that begins where the log ends when it first runs. The name is for logs and metrics.
-func NewEphemeral(log Log, settings Settings, name string, handle eventbus.PositionedHandler) *Subscriber {
-	return &Subscriber{name: name, handle: handle, log: log, settings: settings.withDefaults(), wake: make(chan struct{}, 1)}
+// NewEphemeral returns a subscriber that begins where the log ends when it first runs, and passes events over while wanted
+// says no; nil is always yes. The name is for logs and metrics.
+func NewEphemeral(log Log, settings Settings, name string, wanted func() bool, handle eventbus.PositionedHandler) *Subscriber {
+	return &Subscriber{name: name, handle: handle, log: log, wanted: wanted, settings: settings.withDefaults(), wake: make(chan struct{}, 1)}
 }
 
 // Wake says that the log has grown. It never blocks; many wakes are one.
@@ -72,6 +74,9 @@ func (s *Subscriber) RunOnce(ctx context.Context) (handled int, err error) {
 		return 0, err
 	}
 	if err := s.seek(ctx); err != nil {
+		return 0, err
+	}
+	if passed, err := s.passOver(ctx); err != nil || passed {
 		return 0, err
 	}
 	events, err := s.log.ReadAfter(ctx, s.cursor, s.settings.Batch)
@@ -121,6 +126,20 @@ func (s *Subscriber) seek(ctx context.Context) error {
 	}
 	s.cursor, s.open = cursor, true
 	return nil
+}
+
+// passOver goes to the head of the log where nobody wants what is before it. It asks again after it has looked: whoever
+// began to want something in between may have seen a lower head, and must not miss what lies above that one.
+func (s *Subscriber) passOver(ctx context.Context) (bool, error) {
+	if s.wanted == nil || s.wanted() {
+		return false, nil
+	}
+	head, err := s.log.Head(ctx)
+	if err != nil || s.wanted() {
+		return false, err
+	}
+	s.cursor = head
+	return true, nil
 }
 
 // deliver returns the position of the last event that was handled, and the error of the one that was not.

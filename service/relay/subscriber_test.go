@@ -242,13 +242,54 @@ func TestI25_CursorIsBehindTheHeadAndStateIsTheFold(t *testing.T) {
 	})
 }
 
+// TestEventsThatNobodyWantsArePassedOver, and none that somebody began to want before it was committed.
+func TestEventsThatNobodyWantsArePassedOver(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		r, got, wanted := b.relay("one"), &collector{}, false
+		log := &headLog{Log: b.log}
+		s := relay.NewEphemeral(log, b.settings("one"), "waiters", func() bool { return wanted }, got.handle)
+		step := func() {
+			_, err := s.RunOnce(t.Context())
+			require.NoError(t, err)
+		}
+		step()
+		b.commit(eventbustest.Events(3)...)
+		b.moveAll(r)
+		step()
+		require.Empty(t, got.events())
+
+		events := eventbustest.Events(2)
+		log.before = func() { // somebody comes between the first question and the look at the head
+			log.before = nil
+			wanted = true
+			b.commit(events...)
+			b.moveAll(r)
+		}
+		step()
+		require.Equal(t, events, got.events())
+	})
+}
+
+// headLog calls before ahead of a look at the head.
+type headLog struct {
+	relay.Log
+	before func()
+}
+
+func (l *headLog) Head(ctx context.Context) (int64, error) {
+	if l.before != nil {
+		l.before()
+	}
+	return l.Log.Head(ctx)
+}
+
 func TestEphemeralSubscriberBeginsAtTheHeadAndKeepsNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		r := b.relay("one")
 		b.commit(eventbustest.Events(2)...)
 		b.moveAll(r)
 		got := &collector{}
-		s := relay.NewEphemeral(b.log, b.settings("one"), "waiters", got.handle)
+		s := relay.NewEphemeral(b.log, b.settings("one"), "waiters", nil, got.handle)
 		_, err := s.RunOnce(t.Context())
 		require.NoError(t, err)
 		events := eventbustest.Events(3)

@@ -57,9 +57,10 @@ func (s *Subscriptions) SubscribePositioned(ctx context.Context, name string, ha
 	return s.run(ctx, NewDurable(s.log, s.leases, s.settings, name, handle))
 }
 
-// Follow runs an ephemeral subscriber until ctx ends: every process has its own, from the head of the log on.
-func (s *Subscriptions) Follow(ctx context.Context, name string, handle eventbus.PositionedHandler) error {
-	return s.run(ctx, NewEphemeral(s.log, s.settings, name, handle))
+// Follow runs an ephemeral subscriber until ctx ends: every process has its own, from the head of the log on. While wanted
+// says no, events are passed over unread; an event that is committed after it began to say yes is handed over.
+func (s *Subscriptions) Follow(ctx context.Context, name string, wanted func() bool, handle eventbus.PositionedHandler) error {
+	return s.run(ctx, NewEphemeral(s.log, s.settings, name, wanted, handle))
 }
 
 func (s *Subscriptions) run(ctx context.Context, subscriber *Subscriber) error {
