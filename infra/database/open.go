@@ -29,7 +29,7 @@ const (
 type Options struct {
 	Logger *slog.Logger // slow queries and errors, never a parameter's value; slog.Default() when nil
 
-	Writers int // connections of the writer's pool on PostgreSQL, 8 when 0, beside the one of the commits; SQLite has exactly one
+	Writers int // connections of the writer's pool on PostgreSQL, 8 when 0, and of the commits' own; SQLite has exactly one
 	Readers int // connections of the reader's pool; 8 on PostgreSQL and 4 on SQLite when 0
 
 	ConnWait  time.Duration // the longest wait for a connection, 1 s when 0
@@ -67,7 +67,7 @@ type DB struct {
 	options Options
 	writer  *gorm.DB
 	reader  *gorm.DB
-	lane    *pgxpool.Pool // the one connection of the commits on PostgreSQL, nil on SQLite
+	lane    *pgxpool.Pool // of the commits alone on PostgreSQL, nil on SQLite
 	layout  atomic.Pointer[pgLayout]
 	closers []func() error
 

@@ -24,7 +24,7 @@ func openPostgres(ctx context.Context, url string, options Options) (_ *DB, err 
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	if db.lane, err = db.openPool(url, 1, nil); err != nil {
+	if db.lane, err = db.openPool(url, options.Writers, nil); err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
 	if db.writer, err = db.openGorm(url, options.Writers, nil); err != nil {
@@ -102,7 +102,8 @@ func readTimesInUTC(_ context.Context, conn *pgx.Conn) error {
 }
 
 // acquire takes the connection of the commits for as long as the caller keeps it, and waits no longer for it than any other
-// statement would. It is one and the same while it lives, so that its plans and its caches are warm.
+// statement would. A ledger commits one batch at a time, and the pool lends what came back last: so it is one and the same
+// connection, whose plans and caches are warm.
 func (db *DB) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, db.options.ConnWait, errConnWait)
 	defer cancel()
