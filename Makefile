@@ -1,7 +1,7 @@
 # Plain POSIX sh and Go; `make` alone lists the targets.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint demo verify soak crash bench fuzz build generate
+.PHONY: help run test race lint demo verify soak crash bench microbench fuzz build generate
 
 # Nothing here needs a C compiler, except for race.
 export CGO_ENABLED = 0
@@ -51,6 +51,9 @@ soak: ## 64 clients on one account for 10 s on each database, with the bounds on
 
 crash: ## kill the server at every crash point, again and again
 	@FLORIN_CRASH_ROUNDS=10 $(PGRUN) go test -count=1 -timeout 60m -run '^Test(F3|F4|F12|F21|F22|F59|F60|F61|F75|F90|F107|F108)_.*' ./cmd/florin
+
+microbench: ## measure the parts of a request that need no database
+	@go test -run "^$$" -bench . -benchmem ./domain/... ./pkg/telemetry ./service/account ./infra/provider/mock ./webapi/...
 
 bench: ## measure Florin beside plain SQL on the same PostgreSQL: docs/performance.md
 	@go run ./cmd/bench $(BENCH)

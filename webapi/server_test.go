@@ -52,6 +52,25 @@ type testServer struct {
 
 func newTestServer(t *testing.T, change ...func(*Deps)) *testServer {
 	t.Helper()
+	s := newTestServerOver(t, change...)
+	var err error
+	s.contract, err = theContract()
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s.base = "http://" + listener.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- s.ServePublic(listener) }()
+	t.Cleanup(func() {
+		require.NoError(t, s.Shutdown(context.Background()))
+		require.NoError(t, <-served)
+	})
+	return s
+}
+
+// newTestServerOver serves nothing yet.
+func newTestServerOver(t testing.TB, change ...func(*Deps)) *testServer {
+	t.Helper()
 	cursors, err := decode.NewCursors([]byte(strings.Repeat("k", 32)))
 	require.NoError(t, err)
 	off, err := middleware.NewLimiter("off", nil)
@@ -69,17 +88,6 @@ func newTestServer(t *testing.T, change ...func(*Deps)) *testServer {
 	}
 	s.Server, err = NewServer(deps)
 	require.NoError(t, err)
-	s.contract, err = theContract()
-	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s.base = "http://" + listener.Addr().String()
-	served := make(chan error, 1)
-	go func() { served <- s.ServePublic(listener) }()
-	t.Cleanup(func() {
-		require.NoError(t, s.Shutdown(context.Background()))
-		require.NoError(t, <-served)
-	})
 	return s
 }
 

@@ -107,12 +107,29 @@ func (a *App) Start() {
 			return a.Subscriptions.SubscribePositioned(ctx, name, handle)
 		})
 	}
-	a.loop("sweep", a.work, a.Sweep.Run)
-	a.loop("retention", a.work, a.retention().Run)
+	a.loop("sweep", a.work, afterStart(a.Sweep.Run))
+	a.loop("retention", a.work, afterStart(a.retention().Run))
 	if a.DB.Dialect() == database.Postgres {
-		a.loop("listener", a.delivery, database.Listener{
+		a.loop("listener", a.delivery, afterStart(database.Listener{
 			URL: string(a.Config.DatabaseURL), RelayNudged: a.Relay.Nudged, LogGrew: a.Subscriptions.Wake, Logger: a.Log,
-		}.Run)
+		}.Run))
+	}
+}
+
+// startsAfter is how long the loops wait that nobody waits for.
+const startsAfter = 250 * time.Millisecond
+
+// afterStart lets a loop begin a moment later, so that the first requests find the connections of the database free.
+func afterStart(run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		begin := time.NewTimer(startsAfter)
+		defer begin.Stop()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-begin.C:
+			return run(ctx)
+		}
 	}
 }
 

@@ -40,14 +40,20 @@ func observe(metrics *telemetry.Metrics) fiber.Handler {
 			status, code = outcome(err)
 			metrics.Failed(code)
 		}
-		span.SetName(c.Method() + " " + route)
-		span.SetAttributes(attribute.String("http.request.method", c.Method()), attribute.String("http.route", route),
-			attribute.Int("http.response.status_code", status))
-		if status >= http.StatusInternalServerError {
-			span.SetStatus(codes.Error, http.StatusText(status))
+		if span.IsRecording() {
+			describeSpan(span, c.Method(), route, status)
 		}
 		metrics.Request(c.Method(), route, status, time.Since(began))
 		return err
+	}
+}
+
+func describeSpan(span trace.Span, method, route string, status int) {
+	span.SetName(method + " " + route)
+	span.SetAttributes(attribute.String("http.request.method", method), attribute.String("http.route", route),
+		attribute.Int("http.response.status_code", status))
+	if status >= http.StatusInternalServerError {
+		span.SetStatus(codes.Error, http.StatusText(status))
 	}
 }
 
@@ -72,7 +78,8 @@ type requestHeaders struct{ c *fiber.Ctx }
 
 var _ propagation.TextMapCarrier = requestHeaders{}
 
-func (h requestHeaders) Get(key string) string { return h.c.Get(key) }
+// Get copies a header only where there is one.
+func (h requestHeaders) Get(key string) string { return string(h.c.Request().Header.Peek(key)) }
 
 // Set does nothing: a request is only read.
 func (requestHeaders) Set(string, string) {}

@@ -1,5 +1,10 @@
 package database
 
+import (
+	"database/sql"
+	"errors"
+)
+
 // The tests live in database_test, because databasetest imports this package.
 var (
 	Classify      = classify
@@ -12,3 +17,11 @@ var (
 	InTx          = (*DB).inTx
 	WriterConn    = (*DB).writerConn
 )
+
+// WithoutMigrations runs fn while the connections of migrations cannot be opened.
+func WithoutMigrations(db *DB, fn func() error) error {
+	open := db.openForMigration
+	defer func() { db.openForMigration = open }()
+	db.openForMigration = func() (*sql.DB, error) { return nil, errors.New("no connection for a migration") }
+	return fn()
+}

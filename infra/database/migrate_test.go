@@ -70,3 +70,18 @@ func TestF104_OldProgramOnNewerSchema(t *testing.T) {
 		})
 	}
 }
+
+func TestMigrateOfAnUpToDateSchemaTakesNoLock(t *testing.T) {
+	t.Parallel()
+	for _, dialect := range bothDialects {
+		t.Run(string(dialect), func(t *testing.T) {
+			t.Parallel()
+			db := databasetest.Open(t, dialect, database.Options{})
+			require.NoError(t, database.WithoutMigrations(db, func() error { return database.Migrate(t.Context(), db) }),
+				"nothing is opened for a schema that is as it should be")
+			require.NoError(t, db.Writer().Exec("DELETE FROM goose_db_version WHERE version_id = 1").Error)
+			require.Error(t, database.WithoutMigrations(db, func() error { return database.Migrate(t.Context(), db) }),
+				"a migration that is missing is looked at closely")
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+	"golang.org/x/sync/errgroup"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 )
@@ -34,7 +36,12 @@ func openPostgres(ctx context.Context, url string, options Options) (_ *DB, err 
 	if db.reader, err = db.openGorm(url, options.Readers, readOnly); err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
-	if err := db.checkServer(ctx); err != nil {
+	// A connection takes longer than all that the start asks: the first of each pool are opened together.
+	var first errgroup.Group
+	first.Go(func() error { return db.lane.Ping(ctx) })
+	first.Go(func() error { return db.reader.WithContext(ctx).Exec("SELECT 1").Error })
+	checked := db.checkServer(ctx)
+	if err := cmp.Or(checked, first.Wait()); err != nil {
 		return nil, toErrs("open postgres", err)
 	}
 	db.openForMigration = func() (*sql.DB, error) { return openUnhurried(url, options) }
@@ -113,22 +120,16 @@ func (db *DB) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 
 // checkServer refuses a server on which an answered commit could be lost.
 func (db *DB) checkServer(ctx context.Context) error {
-	show := func(name string) (value string, err error) {
-		err = db.writer.WithContext(ctx).Raw("SELECT current_setting(?)", name).Scan(&value).Error
-		return value, err
-	}
-	commit, err := show("synchronous_commit")
+	var set struct{ SynchronousCommit, Fsync string }
+	err := db.writer.WithContext(ctx).Raw("SELECT current_setting('synchronous_commit') AS synchronous_commit, " +
+		"current_setting('fsync') AS fsync").Scan(&set).Error
 	if err != nil {
 		return err
 	}
-	if commit == "off" {
+	if set.SynchronousCommit == "off" {
 		return errors.New("synchronous_commit is off: a commit that was answered could be lost; set it to on")
 	}
-	fsync, err := show("fsync")
-	if err != nil {
-		return err
-	}
-	if fsync == "off" {
+	if set.Fsync == "off" {
 		db.options.Logger.WarnContext(ctx, "postgres runs with fsync off: a power cut loses data; for tests only")
 	}
 	return nil

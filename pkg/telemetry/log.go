@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -27,26 +28,27 @@ func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 type contextHandler struct{ slog.Handler }
 
 func (h contextHandler) Handle(ctx context.Context, record slog.Record) error {
-	attrs := contextAttrs(ctx)
+	var known [4]slog.Attr
+	attrs := unnamed(record, appendContext(known[:0], ctx))
 	if len(attrs) == 0 {
 		return h.Handler.Handle(ctx, record)
 	}
-	named := make(map[string]bool, record.NumAttrs())
-	record.Attrs(func(a slog.Attr) bool {
-		named[a.Key] = true
-		return true
-	})
 	record = record.Clone()
-	for _, a := range attrs {
-		if !named[a.Key] {
-			record.AddAttrs(a)
-		}
-	}
+	record.AddAttrs(attrs...)
 	return h.Handler.Handle(ctx, record)
 }
 
-func contextAttrs(ctx context.Context) []slog.Attr {
-	var attrs []slog.Attr
+// unnamed is the attributes that the record does not name itself.
+func unnamed(record slog.Record, attrs []slog.Attr) []slog.Attr {
+	record.Attrs(func(named slog.Attr) bool {
+		attrs = slices.DeleteFunc(attrs, func(a slog.Attr) bool { return a.Key == named.Key })
+		return len(attrs) > 0
+	})
+	return attrs
+}
+
+// appendContext adds what the context tells, at most four attributes.
+func appendContext(attrs []slog.Attr, ctx context.Context) []slog.Attr {
 	if id := RequestOf(ctx); id != "" {
 		attrs = append(attrs, slog.String(keyRequest, id))
 	}

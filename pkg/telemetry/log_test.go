@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -67,6 +68,9 @@ func TestS46_NoSecretReachesTheLog(t *testing.T) {
 		"provider's key": func(l *slog.Logger) { l.Info("m", "detail", "sk_live_"+canary) },
 		"token":          func(l *slog.Logger) { l.Info("m", "detail", "eyJhbGciOiJIUzI1NiJ9."+canary+"."+canary) },
 		"form":           func(l *slog.Logger) { l.Info("m", "detail", "user=ada&password="+canary+"&x=1") },
+		"other letters":  func(l *slog.Logger) { l.Info("m", "detail", "pa\u017f\u017fword="+canary) },
+		"in capitals":    func(l *slog.Logger) { l.Info("m", "detail", "PASSWORD: "+canary) },
+		"basic":          func(l *slog.Logger) { l.Info("m", "detail", "sent Basic "+canary) },
 		"JSON text":      func(l *slog.Logger) { l.Info("m", "detail", `{"password": "`+canary+`"}`) },
 	}
 	for name, write := range ways {
@@ -102,6 +106,18 @@ func TestS47_NoFieldForgesALine(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(out.String(), "\n"))
 	assert.NotContains(t, out.String(), "\u001b")
 	assert.NotContains(t, out.String(), "\r")
+}
+
+// BenchmarkLog is one record of a request.
+func BenchmarkLog(b *testing.B) {
+	log := telemetry.NewLogger(io.Discard, slog.LevelInfo)
+	ctx := telemetry.WithRequest(b.Context(), "5f0c3f1e-7a3b-4c55-9d0e-1f2a3b4c5d6e")
+	b.ReportAllocs()
+	for b.Loop() {
+		log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("request_id", "5f0c3f1e-7a3b-4c55-9d0e-1f2a3b4c5d6e"),
+			slog.String("method", "POST"), slog.String("route", "/account/:id/transfer"), slog.Int("status", 200),
+			slog.Int64("duration_us", 51380), slog.String("client", "127.0.0.1"))
+	}
 }
 
 func logged(t *testing.T, write func(*slog.Logger)) map[string]any {

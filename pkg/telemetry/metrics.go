@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +37,9 @@ type Metrics struct {
 	transactions, moves, webhooks, providerEvents, providerCalls metric.Int64Counter
 	alerts, requests, errorsByCode, relayed                      metric.Int64Counter
 	webhookTook, providerTook, requestTook                       metric.Float64Histogram
+
+	mu       sync.RWMutex
+	prepared map[labels]prepared
 }
 
 // NewMetrics returns metrics with a registry of their own, so that two programs in one process do not meet.
@@ -46,7 +51,7 @@ func NewMetrics() (*Metrics, error) {
 		return nil, fmt.Errorf("open metrics exporter: %w", err)
 	}
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
-	m := &Metrics{provider: provider, meter: provider.Meter("florin"),
+	m := &Metrics{provider: provider, meter: provider.Meter("florin"), prepared: make(map[labels]prepared),
 		handler: promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: 5 * time.Second})}
 	if err := m.open(); err != nil {
 		return nil, fmt.Errorf("open metrics: %w", err)
@@ -99,30 +104,31 @@ func (m *Metrics) Moved(t account.Type, from, to account.PaymentStatus) {
 	if from == "" {
 		from = "none"
 	}
-	add(m.transactions, 1, kind, attribute.String("status", string(to)))
-	add(m.moves, 1, kind, attribute.String("from", string(from)), attribute.String("to", string(to)))
+	m.add(m.transactions, 1, labels{kind, attribute.String("status", string(to))})
+	m.add(m.moves, 1, labels{kind, attribute.String("from", string(from)), attribute.String("to", string(to))})
 }
 
 // Received counts an event of a provider by what became of it.
 func (m *Metrics) Received(provider string, verdict account.InboxStatus) {
-	add(m.providerEvents, 1, attribute.String("provider", provider), attribute.String("verdict", string(verdict)))
+	m.add(m.providerEvents, 1, labels{attribute.String("provider", provider), attribute.String("verdict", string(verdict))})
 }
 
 // Called counts a provider call. Of an outcome like "refused: declined" only the class is a label: the rest is the
 // provider's own word.
 func (m *Metrics) Called(provider, operation, outcome string, took time.Duration) {
 	class, _, _ := strings.Cut(outcome, ":")
-	labels := []attribute.KeyValue{attribute.String("provider", provider), attribute.String("operation", operation)}
-	record(m.providerTook, took, labels...)
-	add(m.providerCalls, 1, append(labels, attribute.String("outcome", class))...)
+	l := labels{attribute.String("provider", provider), attribute.String("operation", operation)}
+	m.record(m.providerTook, took, l)
+	l[2] = attribute.String("outcome", class)
+	m.add(m.providerCalls, 1, l)
 }
 
 // Alert counts something that a person must look at.
-func (m *Metrics) Alert(kind string) { add(m.alerts, 1, attribute.String("kind", kind)) }
+func (m *Metrics) Alert(kind string) { m.add(m.alerts, 1, labels{attribute.String("kind", kind)}) }
 
 // Webhook counts a webhook by what was answered.
 func (m *Metrics) Webhook(provider, verdict string) {
-	add(m.webhooks, 1, attribute.String("provider", provider), attribute.String("verdict", verdict))
+	m.add(m.webhooks, 1, labels{attribute.String("provider", provider), attribute.String("verdict", verdict)})
 }
 
 // Request counts an HTTP request. Route is the pattern of the route that took it, "none" for none; a webhook's time is
@@ -133,19 +139,22 @@ func (m *Metrics) Request(method, route string, status int, took time.Duration) 
 	default:
 		method = "other"
 	}
-	labels := []attribute.KeyValue{attribute.String("method", method), attribute.String("route", route)}
-	record(m.requestTook, took, labels...)
-	add(m.requests, 1, append(labels, attribute.Int("status", status))...)
+	l := labels{attribute.String("method", method), attribute.String("route", route)}
+	m.record(m.requestTook, took, l)
+	l[2] = attribute.Int("status", status)
+	m.add(m.requests, 1, l)
 	if method == http.MethodPost && strings.HasPrefix(route, "/webhook/") {
-		record(m.webhookTook, took)
+		m.record(m.webhookTook, took, labels{})
 	}
 }
 
 // Failed counts an error answered to a client by its stable code.
-func (m *Metrics) Failed(code string) { add(m.errorsByCode, 1, attribute.String("code", code)) }
+func (m *Metrics) Failed(code string) {
+	m.add(m.errorsByCode, 1, labels{attribute.String("code", code)})
+}
 
 // Relayed counts events that were given their position.
-func (m *Metrics) Relayed(events int) { add(m.relayed, int64(events)) }
+func (m *Metrics) Relayed(events int) { m.add(m.relayed, int64(events), labels{}) }
 
 // Backlog is what a scrape asks the store about the event log. Its functions are called at each scrape with a deadline
 // of a second; an error leaves the metric out of that scrape.
@@ -181,11 +190,38 @@ func (m *Metrics) Observe(b Backlog) error {
 	return nil
 }
 
-// What is counted must be counted whatever became of the request, so no context goes along.
-func add(counter metric.Int64Counter, n int64, labels ...attribute.KeyValue) {
-	counter.Add(context.Background(), n, metric.WithAttributeSet(attribute.NewSet(labels...)))
+// add counts. What is counted must be counted whatever became of the request, so no context goes along.
+func (m *Metrics) add(counter metric.Int64Counter, n int64, l labels) {
+	counter.Add(context.Background(), n, m.labelled(l).add...)
 }
 
-func record(histogram metric.Float64Histogram, took time.Duration, labels ...attribute.KeyValue) {
-	histogram.Record(context.Background(), took.Seconds(), metric.WithAttributeSet(attribute.NewSet(labels...)))
+func (m *Metrics) record(histogram metric.Float64Histogram, took time.Duration, l labels) {
+	histogram.Record(context.Background(), took.Seconds(), m.labelled(l).record...)
+}
+
+// labels are the labels of one count, the rest of them zero.
+type labels [3]attribute.KeyValue
+
+// prepared are labels as the counters take them.
+type prepared struct {
+	add    []metric.AddOption
+	record []metric.RecordOption
+}
+
+// labelled prepares labels once: they are few, and come again with every request.
+func (m *Metrics) labelled(l labels) prepared {
+	m.mu.RLock()
+	p, known := m.prepared[l]
+	m.mu.RUnlock()
+	if known {
+		return p
+	}
+	given := slices.DeleteFunc(slices.Clone(l[:]), func(kv attribute.KeyValue) bool { return !kv.Valid() })
+	set := attribute.NewSet(given...)
+	option := metric.WithAttributeSet(set)
+	p = prepared{add: []metric.AddOption{option}, record: []metric.RecordOption{option}}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.prepared[l] = p
+	return p
 }

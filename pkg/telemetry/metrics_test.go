@@ -79,3 +79,14 @@ func TestABacklogThatCannotBeReadLeavesTheOtherMetrics(t *testing.T) {
 	assert.Contains(t, text, `florin_alerts_total{kind="database"} 1`)
 	assert.False(t, strings.Contains(text, "\nflorin_oldest_event_without_position_seconds"))
 }
+
+// BenchmarkMetrics is what a request counts.
+func BenchmarkMetrics(b *testing.B) {
+	m, err := telemetry.NewMetrics()
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Request("POST", "/account/:id/transfer", 200, 50*time.Millisecond)
+		m.Moved(account.TypeTransfer, account.PaymentStatusInitiated, account.PaymentStatusCompleted)
+	}
+}

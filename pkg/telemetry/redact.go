@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // masked stands where a secret was.
@@ -25,7 +27,35 @@ var secretKeys = map[string]bool{"pan": true, "cvc": true, "cvv": true, "dsn": t
 
 var plainKey = strings.NewReplacer("-", "", "_", "", ".", "", " ", "")
 
+// keysKnown bounds the keys whose looks are remembered. The program's own records have a few dozen.
+const keysKnown = 1024
+
+// knownKeys remembers how keys look: the same few stand in every record.
+var knownKeys struct {
+	sync.RWMutex
+	secret map[string]bool
+}
+
 func looksSecret(key string) bool {
+	knownKeys.RLock()
+	secret, known := knownKeys.secret[key]
+	knownKeys.RUnlock()
+	if known {
+		return secret
+	}
+	secret = spellsSecret(key)
+	knownKeys.Lock()
+	defer knownKeys.Unlock()
+	if knownKeys.secret == nil {
+		knownKeys.secret = make(map[string]bool)
+	}
+	if len(knownKeys.secret) < keysKnown {
+		knownKeys.secret[strings.Clone(key)] = secret
+	}
+	return secret
+}
+
+func spellsSecret(key string) bool {
 	key = plainKey.Replace(strings.ToLower(key))
 	if secretKeys[key] {
 		return true
@@ -38,33 +68,56 @@ func looksSecret(key string) bool {
 	return false
 }
 
-// secretTexts are the shapes of secrets that betray themselves in running text: credentials of a header, tokens, keys of
-// providers, the password of a URL. The first group is kept.
-var secretTexts = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)\b((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}`),
-	regexp.MustCompile(`()\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`),
-	regexp.MustCompile(`\b(whsec_|[sr]k_(?:live|test)_)[A-Za-z0-9+/=_-]{8,}`),
-	regexp.MustCompile(`\b([a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@`),
-	regexp.MustCompile(`(?i)\b((?:password|passwd|secret|api_key|access_token|refresh_token)["']?\s*[=:]\s*["']?)[^\s"'&,;]+`),
+// secretText is a shape of secret that betrays itself in running text.
+type secretText struct {
+	// signs are what every such text has one of, in lower case: most records have none, and are spared the search.
+	signs []string
+	shape *regexp.Regexp
+	// replacement keeps the first group.
+	replacement string
+}
+
+// secretTexts are the credentials of a header, tokens, keys of providers, the password of a URL, and what is named a secret.
+var secretTexts = []secretText{
+	{[]string{"bearer", "basic"}, regexp.MustCompile(`(?i)\b((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}`), "${1}" + masked},
+	{[]string{"eyj"}, regexp.MustCompile(`()\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`), "${1}" + masked},
+	{[]string{"whsec_", "k_live_", "k_test_"}, regexp.MustCompile(`\b(whsec_|[sr]k_(?:live|test)_)[A-Za-z0-9+/=_-]{8,}`), "${1}" + masked},
+	{[]string{"://"}, regexp.MustCompile(`\b([a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@`), "${1}" + masked + "@"},
+	{[]string{"passw", "secret", "api_key", "_token"}, regexp.MustCompile(
+		`(?i)\b((?:password|passwd|secret|api_key|access_token|refresh_token)["']?\s*[=:]\s*["']?)[^\s"'&,;]+`), "${1}" + masked},
 }
 
 func maskText(text string) string {
-	if !worthSearching(text) {
+	if len(text) < 8 { // no shape is shorter
 		return text
 	}
-	for i, shape := range secretTexts {
-		replacement := "${1}" + masked
-		if i == 3 {
-			replacement += "@"
+	lower, ascii := lowered(text)
+	for _, s := range secretTexts {
+		if !ascii || hasAny(lower, s.signs) {
+			text = s.shape.ReplaceAllString(text, s.replacement)
 		}
-		text = shape.ReplaceAllString(text, replacement)
 	}
 	return text
 }
 
-// worthSearching spares most records five searches: every shape needs one of these.
-func worthSearching(text string) bool {
-	return len(text) >= 8 && strings.ContainsAny(text, ":= _.")
+// lowered is the text in lower case, and whether that is all that the shapes take for the same letters: beyond ASCII they
+// know more of them.
+func lowered(text string) (lower string, ascii bool) {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return "", false
+		}
+	}
+	return strings.ToLower(text), true
+}
+
+func hasAny(text string, signs []string) bool {
+	for _, sign := range signs {
+		if strings.Contains(text, sign) {
+			return true
+		}
+	}
+	return false
 }
 
 // redact is slog's ReplaceAttr: it sees every attribute that is not a group, with the groups around it.
@@ -79,7 +132,11 @@ func redact(groups []string, a slog.Attr) slog.Attr {
 	}
 	switch a.Value.Kind() {
 	case slog.KindString:
-		return slog.String(a.Key, maskText(a.Value.String()))
+		text := a.Value.String()
+		if shown := maskText(text); shown != text {
+			return slog.String(a.Key, shown)
+		}
+		return a
 	case slog.KindAny:
 		return slog.Attr{Key: a.Key, Value: maskAny(a.Value.Any())}
 	default:

@@ -3,6 +3,8 @@ package account
 import (
 	"context"
 	"fmt"
+
+	"florin/pkg/eventbus"
 )
 
 // handler does one thing to an operation. Its only effect outside of the operation is what it hands to the unit of work.
@@ -22,32 +24,31 @@ func (c chain) run(ctx context.Context, op *Operation) error {
 	return nil
 }
 
-func (s *Service) depositChain() chain {
-	return chain{
-		validationHandler{},
-		moneyHandler{},
-		conversionHandler{},
-		depositOperation{},
-		DepositPersistenceHandler{bus: s.bus},
-	}
-}
+// chains are the lists of handlers, one for each kind of operation.
+type chains struct{ deposit, withdraw, transfer chain }
 
-func (s *Service) withdrawChain() chain {
-	return chain{
-		validationHandler{},
-		moneyHandler{},
-		conversionHandler{},
-		withdrawOperation{},
-		WithdrawPersistenceHandler{bus: s.bus},
-	}
-}
-
-func (s *Service) transferChain() chain {
-	return chain{
-		validationHandler{},
-		moneyHandler{},
-		conversionHandler{},
-		transferOperation{},
-		TransferPersistenceHandler{bus: s.bus},
+func newChains(bus eventbus.Publisher) chains {
+	return chains{
+		deposit: chain{
+			validationHandler{},
+			moneyHandler{},
+			conversionHandler{},
+			depositOperation{},
+			DepositPersistenceHandler{bus: bus},
+		},
+		withdraw: chain{
+			validationHandler{},
+			moneyHandler{},
+			conversionHandler{},
+			withdrawOperation{},
+			WithdrawPersistenceHandler{bus: bus},
+		},
+		transfer: chain{
+			validationHandler{},
+			moneyHandler{},
+			conversionHandler{},
+			transferOperation{},
+			TransferPersistenceHandler{bus: bus},
+		},
 	}
 }

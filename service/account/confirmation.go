@@ -166,10 +166,10 @@ func (c *confirmation) complete(ctx context.Context, came money.Money) error {
 	c.takePaymentID()
 	from := t.Status()
 	op := &Operation{Transaction: t, Account: a, Event: &c.event, Cause: c.event.Cause, Now: c.now, Unit: c.unit}
-	line := c.depositChain()
+	line := c.chains.deposit
 	if t.Type == account.TypeWithdraw {
 		op.Hold, _ = c.unit.Hold(t.ID)
-		line = c.withdrawChain()
+		line = c.chains.withdraw
 		if came != t.Amount {
 			c.review("payout_differs", t.ID, "The provider reports another amount than was sent.")
 		}

@@ -249,7 +249,7 @@ func accepts(id uuid.UUID, _ string) (account.Initiation, error) {
 
 // bench is a service on fakes with one user and one clock.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	store   *memory
 	bus     *eventbus.MemoryEventBus
 	bank    *bank
@@ -260,7 +260,7 @@ type bench struct {
 	events  int
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	b := &bench{t: t, store: newMemory(), bus: &eventbus.MemoryEventBus{}, bank: &bank{initiate: accepts},
 		user: uuid.Must(uuid.NewV7()), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	b.svc = accountsvc.NewService(accountsvc.ServiceDeps{

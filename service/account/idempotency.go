@@ -110,22 +110,25 @@ func (k *keyUse) add(u account.UnitOfWork, t *account.Transaction, now time.Time
 		return
 	}
 	answer := k.key.Render(&Outcome{Transaction: t, Side: out.Side})
+	out.Answer = &answer
 	u.AddKey(account.IdempotencyRecord{Hash: k.id, UserID: k.userID, Fingerprint: k.key.Fingerprint,
 		ResourceID: k.resource, Fence: k.fence, Answer: &answer, CreatedAt: now, FinishedAt: now})
 	k.answered = true
 }
 
-// finish stores the answer on a key that the unit of work has loaded, unless somebody took it over.
-func (k *keyUse) finish(u account.UnitOfWork, out *Outcome, now time.Time) {
+// finish stores the answer on a key that the unit of work has loaded, unless somebody took it over, and returns what it
+// has stored.
+func (k *keyUse) finish(u account.UnitOfWork, out *Outcome, now time.Time) *account.Answer {
 	if k == nil || k.answered {
-		return
+		return nil
 	}
 	r, ok := u.Key()
 	if !ok || r.Fence != k.fence || !r.FinishedAt.IsZero() {
-		return
+		return nil
 	}
 	answer := k.key.Render(out)
 	r.Answer, r.LockedUntil, r.FinishedAt = &answer, time.Time{}, now
+	return &answer
 }
 
 // keepAnswer stores the answer in a commit of its own. It is best effort: without it a repeat gets the current state
@@ -136,13 +139,16 @@ func (s *Service) keepAnswer(ctx context.Context, key *keyUse, out *Outcome) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.ReplyWithin)
 	defer cancel()
+	var kept *account.Answer
 	err := s.ledger.Do(ctx, account.Needs{Key: &key.id}, func(_ context.Context, u account.UnitOfWork) error {
-		key.finish(u, out, s.now())
+		kept = key.finish(u, out, s.now())
 		return nil
 	})
 	if err != nil {
 		s.log.WarnContext(ctx, "answer not kept for its idempotency key", "error", err)
+		return
 	}
+	out.Answer = kept
 }
 
 // currentState answers a repeat whose first answer is not there: with the transaction as it is now.

@@ -130,7 +130,7 @@ func (s *Service) callProvider(ctx context.Context, out *Outcome, provider accou
 	if waits {
 		key = nil
 	}
-	answered := make(chan *account.Transaction, 1)
+	answered := make(chan submitted, 1)
 	s.running.Add(1)
 	go func() {
 		defer s.running.Done()
@@ -141,7 +141,7 @@ func (s *Service) callProvider(ctx context.Context, out *Outcome, provider accou
 		after, err := s.submit(callCtx, provider, t, key)
 		if err != nil {
 			s.log.WarnContext(callCtx, "payment not settled with its provider yet", "transaction_id", t.ID, "error", err)
-			after = nil
+			after = submitted{}
 		}
 		answered <- after
 	}()
@@ -149,20 +149,27 @@ func (s *Service) callProvider(ctx context.Context, out *Outcome, provider accou
 	defer cancel()
 	select {
 	case after := <-answered:
-		if after == nil {
+		if after.transaction == nil {
 			return
 		}
-		out.Transaction = after
-		if key != nil && !after.Status().Terminal() {
+		out.Transaction, out.Answer = after.transaction, after.answer
+		if key != nil && (out.Answer != nil || !out.Transaction.Status().Terminal()) {
 			key.answered = true // tx B has stored it
 		}
 	case <-within.Done():
 	}
 }
 
+// submitted is a transaction as it is when its provider has answered, with the answer that is kept for repeats of its
+// request, nil where none is yet.
+type submitted struct {
+	transaction *account.Transaction
+	answer      *account.Answer
+}
+
 // submit sends the payment to its provider and records the answer. It is repeatable: the instruction is the same, byte
-// for byte, for the same transaction and attempt. It returns the transaction as it is then.
-func (s *Service) submit(ctx context.Context, provider account.PaymentProvider, t *account.Transaction, key *keyUse) (*account.Transaction, error) {
+// for byte, for the same transaction and attempt.
+func (s *Service) submit(ctx context.Context, provider account.PaymentProvider, t *account.Transaction, key *keyUse) (submitted, error) {
 	ctx, span := s.startPayment(ctx, t, "provider.initiate")
 	defer span.End()
 	callCtx, cancel := context.WithTimeout(ctx, s.limits.CallTimeout)
@@ -185,17 +192,18 @@ func (s *Service) submit(ctx context.Context, provider account.PaymentProvider, 
 	case err == nil:
 		return s.accepted(ctx, provider, t, got, call, key)
 	case errors.Is(err, account.ErrProviderRefused):
-		return s.refused(ctx, t, err, call)
+		failed, err := s.refused(ctx, t, err, call)
+		return submitted{transaction: failed}, err
 	default:
-		return s.unanswered(ctx, t, err, call)
+		return submitted{}, s.unanswered(ctx, t, err, call)
 	}
 }
 
 // accepted is tx B: it fills what is still null and moves the status only where it is still initiated, because the
 // webhook can have been first.
-func (s *Service) accepted(ctx context.Context, provider account.PaymentProvider, t *account.Transaction, got account.Initiation, call account.ProviderCall, key *keyUse) (*account.Transaction, error) {
+func (s *Service) accepted(ctx context.Context, provider account.PaymentProvider, t *account.Transaction, got account.Initiation, call account.ProviderCall, key *keyUse) (submitted, error) {
 	final := got.Report.Kind == account.ReceivedCompleted || got.Report.Kind == account.ReceivedFailed
-	var after *account.Transaction
+	var after submitted
 	moved := false
 	needs := account.Needs{Key: key.hash(), Transactions: []uuid.UUID{t.ID}}
 	err := s.ledger.Do(ctx, needs, func(ctx context.Context, u account.UnitOfWork) error {
@@ -206,7 +214,7 @@ func (s *Service) accepted(ctx context.Context, provider account.PaymentProvider
 			return errs.Missing("Transaction")
 		}
 		crashpoint.Hit(crashpoint.ProviderStepOpen)
-		after = row
+		after = submitted{transaction: row}
 		u.AddProviderCall(call)
 		if row.PaymentID == "" {
 			row.PaymentID = got.PaymentID
@@ -227,12 +235,12 @@ func (s *Service) accepted(ctx context.Context, provider account.PaymentProvider
 			}
 		}
 		if !final {
-			key.finish(u, &Outcome{Transaction: row, Side: row.AccountID}, now)
+			after.answer = key.finish(u, &Outcome{Transaction: row, Side: row.AccountID}, now)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return submitted{}, err
 	}
 	crashpoint.Hit(crashpoint.ProviderStepCommitted)
 	if moved {
@@ -243,7 +251,8 @@ func (s *Service) accepted(ctx context.Context, provider account.PaymentProvider
 	}
 	event := got.Report.Received(provider.Name(), account.CauseReply)
 	event.TransactionID = t.ID
-	return s.applyOwn(ctx, event)
+	done, err := s.applyOwn(ctx, event)
+	return submitted{transaction: done}, err
 }
 
 // refused fails the payment: nothing happened at the provider and nothing will.
@@ -265,7 +274,7 @@ func (s *Service) refused(ctx context.Context, t *account.Transaction, cause err
 
 // unanswered leaves the payment open, with its hold: it may or may not have happened. The sweep repeats the call under the
 // same key.
-func (s *Service) unanswered(ctx context.Context, t *account.Transaction, cause error, call account.ProviderCall) (*account.Transaction, error) {
+func (s *Service) unanswered(ctx context.Context, t *account.Transaction, cause error, call account.ProviderCall) error {
 	var again time.Time
 	var said *account.ProviderError
 	if errors.As(cause, &said) && said.RetryAfter > 0 {
@@ -275,10 +284,10 @@ func (s *Service) unanswered(ctx context.Context, t *account.Transaction, cause 
 	noteCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keySlack)
 	defer cancel()
 	if err := s.recordCall(noteCtx, call, again); err != nil {
-		return nil, errors.Join(cause, err)
+		return errors.Join(cause, err)
 	}
 	crashpoint.Hit(crashpoint.ProviderRetryArmed)
-	return nil, cause
+	return cause
 }
 
 // recordCall notes a provider call and, where again is set, when the next one is due.

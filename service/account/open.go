@@ -25,7 +25,7 @@ type AccountKey struct {
 	Render      func(*account.Account) account.Answer
 }
 
-// AccountOutcome is a new account, or the answer given to the first such request.
+// AccountOutcome is a new account with the answer that is kept for repeats, or the answer given to the first such request.
 type AccountOutcome struct {
 	Account  *account.Account
 	Answer   *account.Answer
@@ -70,6 +70,7 @@ func (s *Service) OpenAccount(ctx context.Context, r OpenAccountRequest) (Accoun
 			now, answer := s.now(), r.Key.Render(a)
 			u.AddKey(account.IdempotencyRecord{Hash: key.id, UserID: r.UserID, Fingerprint: r.Key.Fingerprint, ResourceID: id,
 				Fence: 1, Answer: &answer, CreatedAt: now, FinishedAt: now})
+			out.Answer = &answer
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -127,8 +128,9 @@ func (s *Service) settled(ctx context.Context, c *confirmation, started time.Tim
 	if t == nil {
 		return
 	}
-	s.log.InfoContext(ctx, "provider event applied", "transaction_id", t.ID, "provider", c.event.Provider, "event_id", c.event.EventID,
-		"kind", string(c.event.Kind), "verdict", string(c.status), "reason", c.reason, "status", string(t.Status()))
+	s.log.LogAttrs(ctx, slog.LevelInfo, "provider event applied", slog.String("transaction_id", t.ID.String()),
+		slog.String("provider", c.event.Provider), slog.String("event_id", c.event.EventID), slog.String("kind", string(c.event.Kind)),
+		slog.String("verdict", string(c.status)), slog.String("reason", c.reason), slog.String("status", string(t.Status())))
 	_, span := s.tracer.Start(s.paymentContext(ctx, t), "payment.confirm", trace.WithTimestamp(started))
 	span.End()
 }

@@ -127,7 +127,7 @@ func (q quotes) convert(amount money.Money, to currency.Currency, rounding fx.Ro
 
 // withQuotes runs try, fetching between two runs the quote that the first one found missing.
 func (s *Service) withQuotes(ctx context.Context, try func(quotes) error) error {
-	q := quotes{}
+	var q quotes
 	for {
 		err := try(q)
 		var missing quoteMissing
@@ -137,6 +137,9 @@ func (s *Service) withQuotes(ctx context.Context, try func(quotes) error) error 
 		quote, err := s.quote(ctx, missing.pair)
 		if err != nil {
 			return err
+		}
+		if q == nil {
+			q = quotes{}
 		}
 		q[missing.pair] = quote
 	}

@@ -109,6 +109,7 @@ type Service struct {
 	ledger    account.Ledger
 	books     account.Books
 	bus       eventbus.Publisher
+	chains    chains
 	providers Providers
 	rates     fx.Source
 	waiter    Waiter
@@ -129,7 +130,8 @@ func NewService(deps ServiceDeps) *Service {
 	limits := deps.Limits.withDefaults()
 	alive, stop := context.WithCancel(context.Background())
 	s := &Service{
-		ledger: deps.Ledger, books: deps.Books, bus: deps.EventBus, providers: deps.Providers, rates: deps.Rates,
+		ledger: deps.Ledger, books: deps.Books, bus: deps.EventBus, chains: newChains(deps.EventBus),
+		providers: deps.Providers, rates: deps.Rates,
 		waiter: deps.Waiter, now: deps.Clock, log: deps.Log, meter: deps.Meter, limits: limits,
 		tracer: otel.Tracer("florin/service/account"),
 		calls:  make(chan struct{}, limits.Calls), alive: alive, stop: stop,
@@ -214,7 +216,8 @@ type Outcome struct {
 	Transaction *account.Transaction
 	// Side is the account that the transaction is seen from.
 	Side uuid.UUID
-	// Answer is set where the request is answered as its first one was.
+	// Answer is what is kept for repeats of the request, or what was kept of its first one: then Replayed says so. Where it
+	// is set, it is the answer.
 	Answer   *account.Answer
 	Replayed bool
 	// Balances are the accounts as they would be, for a dry run.

@@ -16,6 +16,9 @@ var w3c = propagation.TraceContext{}
 
 // traceParent is the W3C traceparent of the span in ctx, "" without one.
 func traceParent(ctx context.Context) string {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return ""
+	}
 	carrier := propagation.MapCarrier{}
 	w3c.Inject(ctx, carrier)
 	return carrier["traceparent"]

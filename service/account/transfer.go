@@ -92,7 +92,7 @@ func (s *Service) postTransfer(ctx context.Context, u account.UnitOfWork, r Tran
 		return err
 	}
 	op := &Operation{Transaction: t, Account: source, Destination: destination, Now: now, Cause: account.CauseRequest, Unit: u, Opened: &initiated, DryRun: r.DryRun}
-	if err := s.transferChain().run(ctx, op); err != nil {
+	if err := s.chains.transfer.run(ctx, op); err != nil {
 		return err
 	}
 	out.Transaction, out.Side = t, source.ID

@@ -136,10 +136,18 @@ func (w *Webhooks) parse(raw []byte, header http.Header, candidates []account.Pa
 		"The signature does not hold, or the time is outside of the window.")
 }
 
+// headerOf is the request's headers as net/http has them. The server has made their names canonical already.
 func headerOf(c *fiber.Ctx) http.Header {
-	header := make(http.Header, 16)
-	for name, value := range c.Request().Header.All() {
-		header.Add(string(name), string(value))
+	raw := &c.Request().Header
+	header := make(http.Header, raw.Len())
+	values := make([]string, 0, raw.Len())
+	for name, value := range raw.All() {
+		values = append(values, string(value))
+		if before, repeated := header[string(name)]; repeated {
+			header[string(name)] = append(before, string(value))
+			continue
+		}
+		header[string(name)] = values[len(values)-1 : len(values) : len(values)]
 	}
 	return header
 }

@@ -311,3 +311,19 @@ func FuzzCursor(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkJSON is the body of a transfer.
+func BenchmarkJSON(b *testing.B) {
+	body := []byte(`{"amount":"0.01","currency":"EUR","destination_account_id":"0198c0de-0000-7000-8000-0000000000b1"}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		var into struct {
+			Amount      Amount    `json:"amount"`
+			Currency    string    `json:"currency"`
+			Destination uuid.UUID `json:"destination_account_id"`
+		}
+		if err := JSON(body, &into); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -26,7 +26,7 @@ type identity struct {
 // a route decides whether it needs one.
 func Identify(verifier Verifier) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		if c.Get(fiber.HeaderAuthorization) != "" {
+		if len(c.Request().Header.Peek(fiber.HeaderAuthorization)) > 0 {
 			identify(c, verifier)
 		}
 		return c.Next()

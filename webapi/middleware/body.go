@@ -30,6 +30,9 @@ func Body(limit int) fiber.Handler {
 }
 
 func isJSON(contentType string) bool {
+	if contentType == fiber.MIMEApplicationJSON {
+		return true
+	}
 	media, parameters, err := mime.ParseMediaType(contentType)
 	if err != nil || media != fiber.MIMEApplicationJSON {
 		return false

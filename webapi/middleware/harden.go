@@ -4,7 +4,6 @@ package middleware
 import (
 	"bytes"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -68,11 +67,11 @@ func Harden(app *fiber.App) {
 // limitsOf gives webhooks their larger bodies and event streams their time.
 func limitsOf(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	config := fasthttp.RequestConfig{MaxRequestBodySize: BodyLimit}
-	path, _, _ := strings.Cut(string(header.RequestURI()), "?")
+	path, _, _ := bytes.Cut(header.RequestURI(), []byte("?"))
 	switch {
-	case strings.HasPrefix(path, "/webhook/"):
+	case bytes.HasPrefix(path, []byte("/webhook/")):
 		config.MaxRequestBodySize = WebhookBodyLimit
-	case path == "/events":
+	case string(path) == "/events":
 		config.WriteTimeout = streamTimeout
 	}
 	return config

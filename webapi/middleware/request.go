@@ -24,7 +24,7 @@ func RequestID() fiber.Handler {
 		if !safeID(id) || len(c.Request().Header.PeekAll(problem.RequestIDHeader)) > 1 {
 			id = uuid.NewString()
 		}
-		c.Set(problem.RequestIDHeader, id)
+		problem.SetRequestID(c, id)
 		return c.Next()
 	}
 }
@@ -75,9 +75,9 @@ func Log(log *slog.Logger, now func() time.Time) fiber.Handler {
 				return err
 			}
 		}
-		attrs := []slog.Attr{slog.String("request_id", problem.RequestID(c)), slog.String("method", c.Method()),
+		attrs := append(make([]slog.Attr, 0, 8), slog.String("request_id", problem.RequestID(c)), slog.String("method", c.Method()),
 			slog.String("route", route), slog.Int("status", c.Response().StatusCode()),
-			slog.Int64("duration_us", now().Sub(began).Microseconds()), slog.String("client", Address(c).String())}
+			slog.Int64("duration_us", now().Sub(began).Microseconds()), slog.String("client", Address(c).String()))
 		if span := trace.SpanContextFromContext(c.UserContext()); span.HasTraceID() {
 			attrs = append(attrs, slog.String("trace_id", span.TraceID().String()))
 		}

@@ -96,13 +96,21 @@ func Handler(log *slog.Logger) fiber.ErrorHandler {
 	}
 }
 
+type requestIDKey struct{}
+
+// SetRequestID gives the request and its answer their id.
+func SetRequestID(c *fiber.Ctx, id string) {
+	c.Set(RequestIDHeader, id)
+	c.Locals(requestIDKey{}, id)
+}
+
 // RequestID returns the id that the answer carries, and gives it a new one when nothing did yet.
 func RequestID(c *fiber.Ctx) string {
-	if id := c.GetRespHeader(RequestIDHeader); id != "" {
+	if id, known := c.Locals(requestIDKey{}).(string); known {
 		return id
 	}
 	id := uuid.NewString()
-	c.Set(RequestIDHeader, id)
+	SetRequestID(c, id)
 	return id
 }
 

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/go-json-experiment/json"
@@ -58,7 +59,7 @@ func SendDryRun(c *fiber.Ctx, o accountsvc.Outcome, reader uuid.UUID) error {
 // SendCreated answers with what was created; base and its id are the Location.
 func SendCreated(c *fiber.Ctx, answer account.Answer, base string, replayed bool) error {
 	if id, ok := namedIn(answer.Body); ok {
-		c.Set(fiber.HeaderLocation, base+id.String())
+		c.Set(fiber.HeaderLocation, base+id)
 	}
 	return sendAnswer(c, answer, replayed)
 }
@@ -73,19 +74,26 @@ func sendAnswer(c *fiber.Ctx, answer account.Answer, replayed bool) error {
 	if replayed {
 		c.Set(decode.HeaderIdempotencyReplay, "true")
 	}
-	if id, ok := namedIn(answer.Body); ok && answer.Status == fiber.StatusAccepted {
-		c.Set(fiber.HeaderLocation, "/transaction/"+id.String()+"/status")
+	if answer.Status == fiber.StatusAccepted {
+		if id, ok := namedIn(answer.Body); ok {
+			c.Set(fiber.HeaderLocation, "/transaction/"+id+"/status")
+		}
 	}
 	return sendBody(c, answer.Status, answer.Body)
 }
 
 // namedIn is the id of what a body shows. A replay may come with its body alone, and has the same Location.
-func namedIn(body []byte) (uuid.UUID, bool) {
+func namedIn(body []byte) (string, bool) {
+	// What we show begins with its id, and then the rest need not be read.
+	if rest, found := bytes.CutPrefix(body, []byte(`{"id":"`)); found && len(rest) > 36 && rest[36] == '"' {
+		id, err := uuid.ParseBytes(rest[:36])
+		return id.String(), err == nil
+	}
 	var named struct {
 		ID uuid.UUID `json:"id"`
 	}
 	if err := json.Unmarshal(body, &named); err != nil {
-		return uuid.Nil, false
+		return "", false
 	}
-	return named.ID, true
+	return named.ID.String(), true
 }

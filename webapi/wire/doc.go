@@ -37,18 +37,19 @@ func sendBody(c *fiber.Ctx, status int, body []byte) error {
 	return c.Status(status).Send(body)
 }
 
-func optionalID(id uuid.UUID) *uuid.UUID {
-	if id == uuid.Nil {
+// optionalID and optionalText point to what is shown, which nobody changes before it is sent; nil where there is nothing.
+func optionalID(id *uuid.UUID) *uuid.UUID {
+	if *id == uuid.Nil {
 		return nil
 	}
-	return &id
+	return id
 }
 
-func optionalText(s string) *string {
-	if s == "" {
+func optionalText(s *string) *string {
+	if *s == "" {
 		return nil
 	}
-	return &s
+	return s
 }
 
 func optionalTime(t time.Time) *time.Time {

@@ -34,3 +34,36 @@ func TestF7_FingerprintNamesMethodRouteAndIDs(t *testing.T) {
 		seen[string(body)] = r[0] + " " + r[1]
 	}
 }
+
+func BenchmarkFingerprint(b *testing.B) {
+	body := struct {
+		Amount      string `json:"amount"`
+		Currency    string `json:"currency"`
+		Destination string `json:"destination_account_id"`
+	}{"0.01", "EUR", "0198c0de-0000-7000-8000-0000000000b1"}
+	app := fiber.New(fiber.Config{Immutable: true})
+	app.Post("/account/:id/transfer", func(c *fiber.Ctx) error {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := Fingerprint(c, &body); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	_, err := app.Test(httptest.NewRequest("POST", "/account/0198c0de-0000-7000-8000-0000000000a1/transfer", nil), -1)
+	require.NoError(b, err)
+}
+
+// TestF7_FingerprintsOfStoredKeysHold keeps the text that keys in databases carry.
+func TestF7_FingerprintsOfStoredKeysHold(t *testing.T) {
+	app := fiber.New(fiber.Config{Immutable: true})
+	app.Post("/a/:id", func(c *fiber.Ctx) error {
+		fingerprint, err := Fingerprint(c, map[string]string{"amount": "1"})
+		require.NoError(t, err)
+		require.Equal(t, "ddfe159d4aff8f781d645848a5dda3465909d78fa6110486f21ce825f583f0a6", fingerprint)
+		return nil
+	})
+	_, err := app.Test(httptest.NewRequest("POST", "/a/1", nil))
+	require.NoError(t, err)
+}

@@ -75,12 +75,12 @@ type Failure struct {
 func TransactionOf(t *account.Transaction, side, reader uuid.UUID) Transaction {
 	w := Transaction{
 		ID: t.ID, Type: string(t.Type), Direction: t.Direction(side), Status: string(t.Status()),
-		AccountID: optionalID(t.AccountID), UserID: optionalID(t.UserID),
+		AccountID: optionalID(&t.AccountID), UserID: optionalID(&t.UserID),
 		Amount: t.Amount.Decimal(), Currency: t.Amount.Currency().Code(),
 		Conversion: conversionOf(t.Conversion),
-		Provider:   t.Provider, PaymentID: optionalText(t.PaymentID), NextAction: nextActionOf(t.NextAction),
-		MoneySource: optionalText(t.MoneySource), ExternalTarget: targetOf(t.Target),
-		CounterpartyAccountID: optionalID(t.CounterpartyID), LinkedTransactionID: optionalID(t.LinkedID),
+		Provider:   t.Provider, PaymentID: optionalText(&t.PaymentID), NextAction: nextActionOf(t.NextAction),
+		MoneySource: optionalText(&t.MoneySource), ExternalTarget: targetOf(t.Target),
+		CounterpartyAccountID: optionalID(&t.CounterpartyID), LinkedTransactionID: optionalID(&t.LinkedID),
 		Failure: FailureOf(t.Failure()), Metadata: t.Metadata,
 		CreatedAt: t.CreatedAt.UTC(), UpdatedAt: t.UpdatedAt.UTC(), CompletedAt: optionalTime(t.CompletedAt),
 	}
@@ -97,12 +97,12 @@ func TransactionOf(t *account.Transaction, side, reader uuid.UUID) Transaction {
 // receive turns the sender's view of a transfer into the receiver's. A conversion that was made on the sender's
 // side would tell the receiver what the sender's account is kept in.
 func receive(w *Transaction, t *account.Transaction, reader uuid.UUID) {
-	w.AccountID, w.CounterpartyAccountID = optionalID(t.CounterpartyID), optionalID(t.AccountID)
+	w.AccountID, w.CounterpartyAccountID = optionalID(&t.CounterpartyID), optionalID(&t.AccountID)
 	w.PostedAmount, w.PostedCurrency = optionalAmount(t.CounterpartyPosted)
 	if reader == t.UserID {
 		return
 	}
-	w.UserID, w.Metadata = optionalID(reader), nil
+	w.UserID, w.Metadata = optionalID(&reader), nil
 	if t.CounterpartyPosted.Currency() == t.Amount.Currency() {
 		w.Conversion = nil
 	}

@@ -155,7 +155,7 @@ func openBank(t *testing.T) *bank.Bank {
 	return b
 }
 
-func openClient(t *testing.T, cfg mock.Config) *mock.Client {
+func openClient(t testing.TB, cfg mock.Config) *mock.Client {
 	t.Helper()
 	cfg.APIKey, cfg.Now = apiKey, fixedClock
 	if cfg.WebhookSecrets == nil {

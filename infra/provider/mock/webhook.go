@@ -94,7 +94,7 @@ func (c *Client) authenticate(raw []byte, header http.Header) (string, time.Time
 }
 
 func (c *Client) verify(id string, at time.Time, raw []byte, signatures string) error {
-	var wanted [][]byte
+	wanted := make([][]byte, 0, 2)
 	for _, signer := range *c.signers.Load() {
 		signature, err := signer.Sign(id, at, raw)
 		if err != nil {

@@ -127,3 +127,16 @@ func FuzzParseWebhook(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkParseWebhook is the check of one signature and the reading of its event.
+func BenchmarkParseWebhook(b *testing.B) {
+	client := openClient(b, mock.Config{BaseURL: "http://bank.test", WebhookSecrets: []string{secret}})
+	raw := []byte(completedBody)
+	header := sign(b, raw, providertest.Signing{At: noon})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := client.ParseWebhook(raw, header); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
