@@ -144,16 +144,20 @@ type Review struct {
 
 // DeadLetter is an event that could not be worked off, with the reason.
 type DeadLetter struct {
-	ID        uuid.UUID
-	Source    string // "inbox"
-	SourceID  uuid.UUID
-	Reason    string
-	LastError string
-	Tries     int
-	Payload   string
-	Status    string // "open", "redriven", "discarded"
-	CreatedAt time.Time
-	SettledAt time.Time
+	ID       uuid.UUID
+	Source   string // "inbox", "subscriber"
+	SourceID uuid.UUID
+	// SourceName is the subscriber's name, "" for the inbox.
+	SourceName string
+	// TransactionID is uuid.Nil where it is not known.
+	TransactionID uuid.UUID
+	Reason        string
+	LastError     string
+	Tries         int
+	Payload       string
+	Status        string // "open", "redriven", "discarded"
+	CreatedAt     time.Time
+	SettledAt     time.Time
 }
 
 // ProviderCall is one call to a provider, for the timeline.

@@ -24,11 +24,19 @@ var _ eventbus.EventBus = (*Bus)(nil)
 // NewBus returns the bus. subscribe runs its subscribers: the relay's runner.
 func NewBus(subscribe SubscribeFunc) *Bus { return &Bus{subscribe: subscribe} }
 
-// PublishPaymentEvent adds the event to the unit of work in ctx. ErrNoUnitOfWork where there is none.
+// Capabilities says what the bus keeps of the contract. The trace of an event is the one that its transaction began in.
+func (*Bus) Capabilities() eventbus.Capabilities {
+	return eventbus.Capabilities{Ordered: true, Redelivers: true, SetsAside: true, Groups: true, Durable: true, Recorded: true, Bounded: true}
+}
+
+// PublishPaymentEvent adds the event to the unit of work in ctx. ErrNoUnitOfWork where there is none, eventbus.ErrTooLarge.
 func (b *Bus) PublishPaymentEvent(ctx context.Context, event account.PaymentEvent) error {
 	u, ok := account.UnitFrom(ctx)
 	if !ok {
 		return fmt.Errorf("publish payment event %s: %w", event.EventID, ErrNoUnitOfWork)
+	}
+	if err := eventbus.CheckSize(event); err != nil {
+		return fmt.Errorf("publish payment event: %w", err)
 	}
 	u.AddEvent(event)
 	return nil

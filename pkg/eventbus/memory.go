@@ -1,11 +1,14 @@
 package eventbus
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"florin/domain/account"
 )
@@ -33,14 +36,28 @@ type memoryGroup struct {
 	turn    chan struct{} // held by the one that works
 	arrived chan struct{} // signalled when waiting grows
 
-	waiting []account.PaymentEvent // guarded by the bus
+	waiting []published // guarded by the bus
+}
+
+// published is an event with the trace that it was published in.
+type published struct {
+	event account.PaymentEvent
+	span  trace.SpanContext
 }
 
 const defaultRedeliveryDelay = 10 * time.Millisecond
 
+// Capabilities says what the bus keeps of the contract. What fails for ever holds up all that is behind it.
+func (*MemoryEventBus) Capabilities() Capabilities {
+	return Capabilities{Ordered: true, Redelivers: true, Groups: true, Recorded: true, Bounded: true, Traced: true}
+}
+
 // PublishPaymentEvent records the event and queues it for every live subscriber. It never waits for a handler.
 func (b *MemoryEventBus) PublishPaymentEvent(ctx context.Context, event account.PaymentEvent) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := CheckSize(event); err != nil {
 		return err
 	}
 	event.Metadata = maps.Clone(event.Metadata)
@@ -48,7 +65,7 @@ func (b *MemoryEventBus) PublishPaymentEvent(ctx context.Context, event account.
 	defer b.mu.Unlock()
 	b.Events = append(b.Events, event)
 	for _, g := range b.groups {
-		g.waiting = append(g.waiting, event)
+		g.waiting = append(g.waiting, published{event, trace.SpanContextFromContext(ctx)})
 		signal(g.arrived)
 	}
 	return nil
@@ -72,7 +89,7 @@ func (b *MemoryEventBus) SubscribePaymentEvents(ctx context.Context, name string
 	}
 	defer func() { <-g.turn }()
 	for ctx.Err() == nil {
-		event, ok := b.next(g)
+		next, ok := b.next(g)
 		if !ok {
 			select {
 			case <-ctx.Done():
@@ -80,8 +97,9 @@ func (b *MemoryEventBus) SubscribePaymentEvents(ctx context.Context, name string
 			}
 			continue
 		}
-		if err := Safely(func() error { return handle(ctx, event) }); err != nil {
-			b.pause(ctx)
+		traced := trace.ContextWithRemoteSpanContext(ctx, next.span)
+		if err := Safely(func() error { return handle(traced, next.event) }); err != nil {
+			pause(ctx, cmp.Or(b.RedeliveryDelay, defaultRedeliveryDelay))
 			continue
 		}
 		b.done(g)
@@ -113,34 +131,21 @@ func (b *MemoryEventBus) leave(name string, g *memoryGroup) {
 }
 
 // next looks at the first waiting event. It stays first until done: who fails or ends leaves it to the next delivery.
-func (b *MemoryEventBus) next(g *memoryGroup) (account.PaymentEvent, bool) {
+func (b *MemoryEventBus) next(g *memoryGroup) (published, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(g.waiting) == 0 {
-		return account.PaymentEvent{}, false
+		return published{}, false
 	}
-	event := g.waiting[0]
-	event.Metadata = maps.Clone(event.Metadata)
-	return event, true
+	next := g.waiting[0]
+	next.event.Metadata = maps.Clone(next.event.Metadata)
+	return next, true
 }
 
 func (b *MemoryEventBus) done(g *memoryGroup) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	g.waiting = g.waiting[1:]
-}
-
-func (b *MemoryEventBus) pause(ctx context.Context) {
-	delay := b.RedeliveryDelay
-	if delay <= 0 {
-		delay = defaultRedeliveryDelay
-	}
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // signal wakes whoever reads the channel, once, and never waits.

@@ -20,10 +20,8 @@ func TestMemoryEventBus(t *testing.T) {
 	eventbustest.Run(t, func(*testing.T) eventbustest.Harness {
 		bus := &eventbus.MemoryEventBus{RedeliveryDelay: time.Millisecond}
 		return eventbustest.Harness{
-			Bus: bus,
-			Capabilities: eventbustest.Capabilities{
-				Ordered: true, Redelivers: true, Groups: true, Recorded: true,
-			},
+			Bus:          bus,
+			Capabilities: bus.Capabilities(),
 			Publish: func(ctx context.Context, events ...account.PaymentEvent) error {
 				for _, e := range events {
 					if err := bus.PublishPaymentEvent(ctx, e); err != nil {

@@ -65,7 +65,7 @@ func onBoth(t *testing.T, run func(t *testing.T, b *bench)) {
 // settings are of a server of that name, whose loops are only ever woken.
 func (b *bench) settings(holder string) relay.Settings {
 	return relay.Settings{Holder: holder, Now: b.clock.Now, Interval: time.Hour, RetryMin: time.Millisecond, RetryMax: time.Millisecond,
-		Logger: slog.New(slog.DiscardHandler)}
+		EventRetry: eventbus.Retry{Min: time.Millisecond, Max: time.Millisecond}, Logger: slog.New(slog.DiscardHandler)}
 }
 
 func (b *bench) relay(holder string) *relay.Relay {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"florin/pkg/crashpoint"
 	"florin/pkg/eventbus"
@@ -53,16 +54,19 @@ func (r *Relay) Nudged() { signal(r.wake) }
 
 // Run relays until ctx ends and then gives the lease back. It returns nil when ctx has ended.
 func (r *Relay) Run(ctx context.Context) error {
-	r.settings.loop(ctx, relayLease, r.wake, func() (more bool, err error) {
+	r.settings.loop(ctx, relayLease, r.wake, func() (pause time.Duration, err error) {
 		local := r.woken.Swap(false)
 		moved, err := r.RunOnce(ctx)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		if local && r.StandsBy() {
-			return false, r.queue.NudgeRelay(ctx)
+			return r.settings.Interval, r.queue.NudgeRelay(ctx)
 		}
-		return moved >= r.settings.Batch, nil
+		if moved >= r.settings.Batch {
+			return 0, nil
+		}
+		return r.settings.Interval, nil
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"florin/domain/account"
+	"florin/pkg/eventbus"
 )
 
 // Settings tune the relay and its subscribers. Now is required; all else has a working zero.
@@ -25,6 +26,10 @@ type Settings struct {
 	LeaseTTL time.Duration
 	// RetryMin and RetryMax bound the growing delay after an error, 100 ms and 10 s when 0.
 	RetryMin, RetryMax time.Duration
+	// EventRetry is for an event that a durable subscriber's handler fails; see eventbus.Retry.
+	EventRetry eventbus.Retry
+	// DeadLetters takes the events that durable subscribers set aside. Without it they are tried for ever.
+	DeadLetters eventbus.DeadLetters
 	// Logger is slog.Default() when nil.
 	Logger *slog.Logger
 	// Hooks are for metrics.
@@ -40,6 +45,10 @@ type Hooks struct {
 	// Failed is called when a batch ended with an error; the relay's own name is "relay". It comes again with each
 	// retry, so a rate above zero for long means that this subscriber stands still.
 	Failed func(name string, err error)
+	// EventFailed is called for each try of an event that failed. The subscriber goes on with other transactions.
+	EventFailed func(subscriber string, err error)
+	// SetAside is called for each event that became a dead letter.
+	SetAside func(subscriber, reason string)
 }
 
 func (s Settings) withDefaults() Settings {
@@ -76,31 +85,30 @@ func (s Settings) failed(ctx context.Context, name string, err error, retryIn ti
 	}
 }
 
-// loop calls step until ctx ends: again at once while there is more, otherwise when woken or after the interval, and after
+// loop calls step until ctx ends: again when woken or after the pause that it returned, at once where that is 0, and after
 // an error only when its growing delay is over, whoever wakes.
-func (s Settings) loop(ctx context.Context, name string, wake <-chan struct{}, step func() (more bool, err error)) {
+func (s Settings) loop(ctx context.Context, name string, wake <-chan struct{}, step func() (pause time.Duration, err error)) {
 	retry := s.retry()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
 	for ctx.Err() == nil {
-		more, err := step()
+		pause, err := step()
 		listen := wake
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			delay := retry.NextBackOff()
-			s.failed(ctx, name, err, delay)
-			timer.Reset(delay)
+			pause = retry.NextBackOff()
+			s.failed(ctx, name, err, pause)
 			listen = nil
-		case more:
-			retry.Reset()
-			continue
 		default:
 			retry.Reset()
-			timer.Reset(s.Interval)
+			if pause <= 0 {
+				continue
+			}
 		}
+		timer.Reset(pause)
 		select {
 		case <-ctx.Done():
 		case <-timer.C:

@@ -6,42 +6,125 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"florin/pkg/crashpoint"
 	"florin/pkg/eventbus"
 )
 
-// Subscriber reads the log by position and hands each event to its handler, in order, one at a time. A handler that fails
-// sees the same event again after a growing delay; what comes behind it waits.
+// heldBatches is how many batches a subscriber reads ahead, at the most, of an event that its handler fails.
+const heldBatches = 4
+
+// errNotMine ends a round in which another server has taken the subscriber over. Nothing is wrong with the event.
+var errNotMine = fmt.Errorf("another server runs the subscriber by now: %w", eventbus.ErrAway)
+
+// Subscriber reads the log by position and hands the events to its handler, those of a transaction in order. An event that
+// the handler fails comes again after a growing delay; later events of its transaction wait for it, others do not, as far as
+// the subscriber reads ahead. After its last try it is set aside.
 //
-// A durable subscriber keeps its cursor in the database and of all servers one runs it, under a fenced lease. An
-// ephemeral one begins at the head, keeps nothing and runs in every process that starts it.
+// A durable subscriber keeps its cursor in the database and of all servers one runs it, under a fenced lease. The cursor
+// stands before the first event that is not settled, so after a crash what was handled behind it comes again. An ephemeral
+// subscriber begins at the head, keeps nothing, sets nothing aside and runs in every process that starts it.
 type Subscriber struct {
 	name     string
-	handle   eventbus.PositionedHandler
+	handle   eventbus.BatchHandler
 	log      Log
 	settings Settings
 	wake     chan struct{}
 
-	mu     sync.Mutex  // a batch at a time
+	mu     sync.Mutex  // a round at a time
 	lease  *heldLease  // nil when ephemeral
 	wanted func() bool // whether anybody would hear; nil is always
+	lanes  *eventbus.Lanes
 	open   bool
-	cursor int64
+	cursor int64     // as stored
+	read   int64     // the last position that was read
+	behind []waiting // what was read behind the cursor, in order
+}
+
+// waiting is an event between the cursor and what was read.
+type waiting struct {
+	position int64
+	settled  *bool
 }
 
 // NewDurable returns a subscriber with a stored cursor. A new name begins at the head of the log.
 func NewDurable(log Log, leases Leases, settings Settings, name string, handle eventbus.PositionedHandler) *Subscriber {
-	s := NewEphemeral(log, settings, name, nil, handle)
-	s.lease = &heldLease{leases: leases, name: "subscriber:" + name, holder: s.settings.Holder,
-		ttl: s.settings.LeaseTTL, now: s.settings.Now}
+	s := newSubscriber(log, settings, name)
+	s.oneByOne(s.withLease(leases), handle)
+	return s
+}
+
+// NewDurableBatch is NewDurable for a handler of many events at once.
+func NewDurableBatch(log Log, leases Leases, settings Settings, name string, handle eventbus.BatchHandler) *Subscriber {
+	s := newSubscriber(log, settings, name)
+	s.handle = handle
+	s.lanes = eventbus.NewLanes(s.withLease(leases), func(ctx context.Context, events []eventbus.PositionedEvent) []error {
+		if err := s.may(ctx); err != nil {
+			return eventbus.All(len(events), err)
+		}
+		results := handle(ctx, events)
+		s.hit(crashpoint.SubscriberDelivered)
+		return results
+	})
 	return s
 }
 
 // NewEphemeral returns a subscriber that begins where the log ends when it first runs, and passes events over while wanted
 // says no; nil is always yes. The name is for logs and metrics.
 func NewEphemeral(log Log, settings Settings, name string, wanted func() bool, handle eventbus.PositionedHandler) *Subscriber {
-	return &Subscriber{name: name, handle: handle, log: log, wanted: wanted, settings: settings.withDefaults(), wake: make(chan struct{}, 1)}
+	s := newSubscriber(log, settings, name)
+	s.wanted = wanted
+	lanes := s.laneSettings()
+	lanes.DeadLetters = nil
+	s.oneByOne(lanes, handle)
+	return s
+}
+
+func newSubscriber(log Log, settings Settings, name string) *Subscriber {
+	return &Subscriber{name: name, log: log, settings: settings.withDefaults(), wake: make(chan struct{}, 1)}
+}
+
+func (s *Subscriber) withLease(leases Leases) eventbus.LaneSettings {
+	s.lease = &heldLease{leases: leases, name: "subscriber:" + s.name, holder: s.settings.Holder,
+		ttl: s.settings.LeaseTTL, now: s.settings.Now}
+	return s.laneSettings()
+}
+
+func (s *Subscriber) laneSettings() eventbus.LaneSettings {
+	return eventbus.LaneSettings{Name: s.name, Now: s.settings.Now, DeadLetters: s.settings.DeadLetters, Retry: s.settings.EventRetry,
+		Batch: s.settings.Batch, Logger: s.settings.Logger,
+		Failed: func(err error) {
+			if s.settings.Hooks.EventFailed != nil {
+				s.settings.Hooks.EventFailed(s.name, err)
+			}
+		},
+		SetAside: func(reason string) {
+			if s.settings.Hooks.SetAside != nil {
+				s.settings.Hooks.SetAside(s.name, reason)
+			}
+		}}
+}
+
+func (s *Subscriber) oneByOne(lanes eventbus.LaneSettings, handle eventbus.PositionedHandler) {
+	s.handle = func(ctx context.Context, events []eventbus.PositionedEvent) []error {
+		results := make([]error, len(events))
+		for i, e := range events {
+			results[i] = eventbus.Safely(func() error { return handle(ctx, e) })
+		}
+		return results
+	}
+	s.lanes = eventbus.NewLanesOneByOne(lanes, func(ctx context.Context, e eventbus.PositionedEvent) error {
+		// Handlers may be slow: the lease must not run out in the middle of a batch.
+		if err := s.may(ctx); err != nil {
+			return err
+		}
+		if err := handle(ctx, e); err != nil {
+			return fmt.Errorf("subscriber %s at position %d: %w", s.name, e.Position, err)
+		}
+		s.hit(crashpoint.SubscriberDelivered)
+		return nil
+	}, func() error { return nil })
 }
 
 // Wake says that the log has grown. It never blocks; many wakes are one.
@@ -50,9 +133,14 @@ func (s *Subscriber) Wake() { signal(s.wake) }
 // Run reads until ctx ends, and then gives the lease back. It returns nil when ctx has ended, with no call of the handler
 // under way.
 func (s *Subscriber) Run(ctx context.Context) error {
-	s.settings.loop(ctx, s.name, s.wake, func() (more bool, err error) {
-		handled, err := s.RunOnce(ctx)
-		return handled >= s.settings.Batch, err
+	s.settings.loop(ctx, s.name, s.wake, func() (pause time.Duration, err error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		round, err := s.round(ctx)
+		if err == nil {
+			err = round.away
+		}
+		return round.pause, err
 	})
 	if s.lease == nil {
 		return nil
@@ -65,39 +153,94 @@ func (s *Subscriber) Run(ctx context.Context) error {
 	return nil
 }
 
-// RunOnce hands one batch to the handler, moves the cursor behind what was handled, and returns how many that were. It is
-// 0 where nothing is new or another server runs the subscriber. The error is the handler's or the log's.
-func (s *Subscriber) RunOnce(ctx context.Context) (handled int, err error) {
+// RunOnce hands over what is new and what is due, moves the cursor behind what is settled, and returns by how many events.
+// That is 0 where nothing is new or another server runs the subscriber. The error is the handler's or the log's.
+func (s *Subscriber) RunOnce(ctx context.Context) (settled int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	round, err := s.round(ctx)
+	return round.settled, errors.Join(round.failure, round.away, err)
+}
+
+// round is what became of one.
+type round struct {
+	settled int           // events that the cursor has passed
+	pause   time.Duration // until the next is worth while, 0 for at once
+	failure error         // of an event, which comes again by itself
+	away    error         // why nothing can be handed over now
+}
+
+func (s *Subscriber) round(ctx context.Context) (result round, err error) {
+	result.pause = s.settings.Interval
 	if mine, err := s.mine(ctx); err != nil || !mine {
-		return 0, err
+		return result, err
 	}
 	if err := s.seek(ctx); err != nil {
-		return 0, err
+		return result, err
 	}
 	if passed, err := s.passOver(ctx); err != nil || passed {
-		return 0, err
+		return result, err
 	}
-	events, err := s.log.ReadAfter(ctx, s.cursor, s.settings.Batch)
+	full, err := s.readOn(ctx)
 	if err != nil {
-		return 0, err
+		return result, err
 	}
-	if len(events) > 0 {
-		s.hit(crashpoint.SubscriberRead)
+	result.failure, result.away = s.lanes.Work(ctx)
+	if errors.Is(result.away, errNotMine) {
+		result.away = nil
 	}
-	reached, failure := s.deliver(ctx, events)
+	reached, settled := s.reached()
 	moved, err := s.advance(ctx, reached)
 	if err != nil || !moved {
-		return 0, errors.Join(failure, err)
+		return result, err
 	}
-	for handled < len(events) && events[handled].Position <= reached {
-		handled++
+	s.behind = s.behind[settled:]
+	if result.settled = settled; settled > 0 && s.settings.Hooks.Handled != nil {
+		s.settings.Hooks.Handled(s.name, settled)
 	}
-	if handled > 0 && s.settings.Hooks.Handled != nil {
-		s.settings.Hooks.Handled(s.name, handled)
+	if full && s.room() > 0 {
+		result.pause = 0
+	} else if due, ok := s.lanes.NextTry(); ok {
+		result.pause = max(time.Millisecond, min(result.pause, due))
 	}
-	return handled, failure
+	return result, nil
+}
+
+// room is how many events may be read.
+func (s *Subscriber) room() int {
+	return min(s.settings.Batch, heldBatches*s.settings.Batch-len(s.behind))
+}
+
+// readOn takes what is new in the log, and says whether there may be more.
+func (s *Subscriber) readOn(ctx context.Context) (full bool, err error) {
+	room := s.room()
+	if room <= 0 {
+		return false, nil
+	}
+	events, err := s.log.ReadAfter(ctx, s.read, room)
+	if err != nil || len(events) == 0 {
+		return false, err
+	}
+	s.hit(crashpoint.SubscriberRead)
+	items := make([]*eventbus.Item, len(events))
+	settled := make([]bool, len(events))
+	for i, e := range events {
+		items[i] = &eventbus.Item{PositionedEvent: e, Settle: func() { settled[i] = true }}
+		s.behind = append(s.behind, waiting{position: e.Position, settled: &settled[i]})
+	}
+	s.read = events[len(events)-1].Position
+	s.lanes.Add(items...)
+	return len(events) == room, nil
+}
+
+// reached is the position before which all is settled, and how many events lie between it and the cursor.
+func (s *Subscriber) reached() (position int64, settled int) {
+	position = s.cursor
+	for settled < len(s.behind) && *s.behind[settled].settled {
+		position = s.behind[settled].position
+		settled++
+	}
+	return position, settled
 }
 
 // mine says whether this process may work. Whoever gets the lease anew has to look where the cursor is.
@@ -113,6 +256,18 @@ func (s *Subscriber) mine(ctx context.Context) (bool, error) {
 	return mine, err
 }
 
+// may is asked before the handler is called.
+func (s *Subscriber) may(ctx context.Context) error {
+	mine, err := s.mine(ctx)
+	if err != nil {
+		return eventbus.Away("keep the lease", err)
+	}
+	if !mine || !s.open {
+		return errNotMine
+	}
+	return nil
+}
+
 func (s *Subscriber) seek(ctx context.Context) error {
 	if s.open {
 		return nil
@@ -124,7 +279,8 @@ func (s *Subscriber) seek(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.cursor, s.open = cursor, true
+	s.lanes.Reset()
+	s.cursor, s.read, s.behind, s.open = cursor, cursor, nil, true
 	return nil
 }
 
@@ -138,28 +294,9 @@ func (s *Subscriber) passOver(ctx context.Context) (bool, error) {
 	if err != nil || s.wanted() {
 		return false, err
 	}
-	s.cursor = head
+	s.lanes.Reset()
+	s.cursor, s.read, s.behind = head, head, nil
 	return true, nil
-}
-
-// deliver returns the position of the last event that was handled, and the error of the one that was not.
-func (s *Subscriber) deliver(ctx context.Context, events []eventbus.PositionedEvent) (reached int64, err error) {
-	reached = s.cursor
-	for _, e := range events {
-		if ctx.Err() != nil {
-			return reached, nil
-		}
-		// Handlers may be slow: the lease must not run out in the middle of a batch.
-		if mine, err := s.mine(ctx); err != nil || !mine || !s.open {
-			return reached, err
-		}
-		if err := eventbus.Safely(func() error { return s.handle(ctx, e) }); err != nil {
-			return reached, fmt.Errorf("subscriber %s at position %d: %w", s.name, e.Position, err)
-		}
-		s.hit(crashpoint.SubscriberDelivered)
-		reached = e.Position
-	}
-	return reached, nil
 }
 
 // hit is for durable subscribers alone: a crash leaves nothing of one that keeps nothing.

@@ -3,6 +3,7 @@ package relay_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -39,10 +40,10 @@ func TestDatabaseBus(t *testing.T) {
 // openBus runs the bus as the program does: a relay woken by commits, and subscribers woken by the relay.
 func openBus(t *testing.T, dialect database.Dialect) eventbustest.Harness {
 	db := databasetest.Open(t, dialect, database.Options{})
-	c := newClock()
-	b := &bench{t: t, db: db, clock: c, log: database.NewLog(db, c.Now), leases: database.NewLeases(db, c.Now)}
-	settings := b.settings("server")
-	settings.Interval = 20 * time.Millisecond // who stands by learns of a free lease by looking
+	b := &bench{t: t, db: db, log: database.NewLog(db, time.Now), leases: database.NewLeases(db, time.Now)}
+	settings := relay.Settings{Holder: "server", Now: time.Now, RetryMin: time.Millisecond, RetryMax: time.Millisecond,
+		Interval:   20 * time.Millisecond, // who stands by learns of a free lease by looking
+		EventRetry: eventbustest.Retry, DeadLetters: &eventbustest.DeadLetters{}, Logger: slog.New(slog.DiscardHandler)}
 	subscriptions := relay.NewSubscriptions(b.log, b.leases, settings)
 	r := relay.New(b.log, b.leases, settings, subscriptions.Wake)
 	bus := database.NewBus(subscriptions.Subscribe)
@@ -55,7 +56,8 @@ func openBus(t *testing.T, dialect database.Dialect) eventbustest.Harness {
 	})
 	return eventbustest.Harness{
 		Bus:          bus,
-		Capabilities: eventbustest.Capabilities{Ordered: true, Redelivers: true, Groups: true, Durable: true, Recorded: true},
+		Capabilities: bus.Capabilities(),
+		DeadLetters:  settings.DeadLetters.(*eventbustest.DeadLetters),
 		Publish: func(ctx context.Context, events ...account.PaymentEvent) error {
 			u := &unit{}
 			for _, e := range events {
@@ -200,6 +202,7 @@ func subscriberOversleeps(t *testing.T, b *bench, failure error) {
 	assert.Equal(t, 3, calls)
 
 	successor.fail = nil
+	b.clock.Advance(time.Second) // the retry is due
 	_, err = two.RunOnce(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, events, successor.events(), "the successor gets all of them, once")
@@ -232,6 +235,7 @@ func TestI25_CursorIsBehindTheHeadAndStateIsTheFold(t *testing.T) {
 		}
 		b.moveAll(b.relay("one"))
 		for handled := 0; handled < 15; {
+			b.clock.Advance(time.Millisecond)
 			n, _ := subscriber.RunOnce(t.Context())
 			handled += n
 			lags, err := b.log.Lags(t.Context())

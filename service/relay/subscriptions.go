@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"florin/domain/errs"
 	"florin/pkg/eventbus"
 )
 
@@ -55,6 +56,33 @@ func (s *Subscriptions) Subscribe(ctx context.Context, name string, handle event
 // SubscribePositioned is Subscribe for a handler that wants the position.
 func (s *Subscriptions) SubscribePositioned(ctx context.Context, name string, handle eventbus.PositionedHandler) error {
 	return s.run(ctx, NewDurable(s.log, s.leases, s.settings, name, handle))
+}
+
+// SubscribeBatch is Subscribe for a handler of many events at once, such as a sink that publishes to a broker.
+func (s *Subscriptions) SubscribeBatch(ctx context.Context, name string, handle eventbus.BatchHandler) error {
+	return s.run(ctx, NewDurableBatch(s.log, s.leases, s.settings, name, handle))
+}
+
+// Redeliver hands an event to a durable subscriber of this process once more and returns the handler's error. It moves no
+// cursor, needs no lease, and does not wait for what the subscriber is doing: its handler must bear that. errs.NotFound
+// where no such subscriber runs here.
+func (s *Subscriptions) Redeliver(ctx context.Context, name string, event eventbus.PositionedEvent) error {
+	subscriber, ok := s.find(name)
+	if !ok {
+		return errs.Missing("subscriber")
+	}
+	return subscriber.handle(ctx, []eventbus.PositionedEvent{event})[0]
+}
+
+func (s *Subscriptions) find(name string) (*Subscriber, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for subscriber := range s.live {
+		if subscriber.lease != nil && subscriber.name == name {
+			return subscriber, true
+		}
+	}
+	return nil, false
 }
 
 // Follow runs an ephemeral subscriber until ctx ends: every process has its own, from the head of the log on. While wanted

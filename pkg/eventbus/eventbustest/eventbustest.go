@@ -4,34 +4,26 @@ package eventbustest
 import (
 	"context"
 	"testing"
+	"time"
 
 	"florin/domain/account"
 	"florin/pkg/eventbus"
 )
 
-// Capabilities is what a bus states of itself. What it does not state is not tested.
-type Capabilities struct {
-	// Ordered: within a transaction, events come in the order of Seq, repeats apart.
-	Ordered bool
-	// Redelivers: an event whose handler failed comes again in the same subscription.
-	Redelivers bool
-	// Groups: of several subscribers of one name, one works at a time.
-	Groups bool
-	// Durable: a subscriber that comes back gets what was published while it was away.
-	Durable bool
-	// Recorded: Harness.Recorded returns everything that was published.
-	Recorded bool
-}
+// Retry is how a bus under test is to retry what a handler fails.
+var Retry = eventbus.Retry{Tries: 5, Min: 20 * time.Millisecond, Max: 200 * time.Millisecond}
 
 // Harness is one bus under test.
 type Harness struct {
 	Bus          eventbus.EventBus
-	Capabilities Capabilities
+	Capabilities eventbus.Capabilities
 	// Publish makes the events leave, in order: through Bus.PublishPaymentEvent and whatever a commit is to the bus.
 	// It is safe for concurrent use.
 	Publish func(ctx context.Context, events ...account.PaymentEvent) error
 	// Recorded is set where the bus is Recorded.
 	Recorded func() []account.PaymentEvent
+	// DeadLetters is what the bus was opened with, where it SetsAside.
+	DeadLetters *DeadLetters
 }
 
 // Run runs the suite. open returns a fresh bus, closed by the test's own cleanup.
@@ -49,7 +41,12 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"F111_RepeatsLeaveStateUnchanged", testIdempotentFold},
 		{"OneOfAGroupWorks", testGroup},
 		{"SubscriberComesBack", testDurable},
+		{"EndingLosesNothing", testEndLosesNothing},
 		{"PublishedIsRecorded", testRecorded},
+		{"F115_PoisonIsSetAsideAndOnlyItsTransactionWaits", testSetsAside},
+		{"AwayCountsAsNoTry", testAway},
+		{"TooLargeIsRefused", testBounded},
+		{"TraceIsContinued", testTraced},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}

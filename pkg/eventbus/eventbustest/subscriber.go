@@ -120,6 +120,13 @@ func (s *Subscriber) Got() []account.PaymentEvent {
 	return slices.Clone(s.got)
 }
 
+// changes is closed with the next delivery.
+func (s *Subscriber) changes() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.grew
+}
+
 // Await waits until at least n deliveries were made, repeats included, and returns them all.
 func (s *Subscriber) Await(n int) []account.PaymentEvent {
 	s.t.Helper()

@@ -3,14 +3,18 @@ package eventbustest
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
 
 	"florin/domain/account"
+	"florin/pkg/eventbus"
 )
 
 func testEveryName(t *testing.T, h Harness) {
@@ -156,31 +160,46 @@ func testIdempotentFold(t *testing.T, h Harness) {
 	assert.Equal(t, expected, state)
 }
 
+// testGroup lets two of one name work side by side, and then one leave.
 func testGroup(t *testing.T, h Harness) {
 	if !h.Capabilities.Groups {
 		return
 	}
-	var working atomic.Int64
-	handle := func(context.Context, account.PaymentEvent) error {
-		if working.Add(1) > 1 {
-			t.Error("two of one group worked at the same time")
-		}
-		working.Add(-1)
-		return nil
+	first := Subscribe(t, h, "group", nil)
+	second := start(t, h, "group", nil)
+	var sent []account.PaymentEvent
+	for range 20 {
+		events := Events(3)
+		require.NoError(t, h.Publish(t.Context(), events...))
+		sent = append(sent, events...)
 	}
-	first := Subscribe(t, h, "group", handle)
-	standby := start(t, h, "group", handle)
-	for n := range 20 { // one by one, so that whoever listens has its chance
-		require.NoError(t, h.Publish(t.Context(), Events(1)...))
-		first.Await(n + 1)
-	}
-	assert.Empty(t, standby.Got(), "only one of a group may work")
+	got := awaitBoth(t, first, second, sent)
+	assert.Len(t, got, len(distinct(got)), "each event goes to one of the group")
 	first.Stop()
-	standby.waitLive(h)
+	second.waitLive(h)
 	after := Events(3)
 	require.NoError(t, h.Publish(t.Context(), after...))
-	assert.Subset(t, standby.AwaitAll(after), after, "who stood by must take over")
-	standby.Stop()
+	assert.Subset(t, second.AwaitAll(after), after, "who is left must take over")
+	second.Stop()
+}
+
+// awaitBoth waits until the two have got all of the events between them.
+func awaitBoth(t *testing.T, first, second *Subscriber, events []account.PaymentEvent) []account.PaymentEvent {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		grew, grewToo := first.changes(), second.changes()
+		got := append(first.Got(), second.Got()...)
+		if len(distinct(got)) >= len(events) {
+			return got
+		}
+		select {
+		case <-grew:
+		case <-grewToo:
+		case <-deadline:
+			require.FailNow(t, "events did not come", "%d of %d", len(distinct(got)), len(events))
+		}
+	}
 }
 
 func testDurable(t *testing.T, h Harness) {
@@ -218,4 +237,130 @@ func testRecorded(t *testing.T, h Harness) {
 	sent := Events(3)
 	require.NoError(t, h.Publish(t.Context(), sent...))
 	assert.Equal(t, sent, h.Recorded())
+}
+
+// testEndLosesNothing ends a subscription in the middle of a stream of events and goes on with another of the name.
+func testEndLosesNothing(t *testing.T, h Harness) {
+	if !h.Capabilities.Durable {
+		return
+	}
+	before := Subscribe(t, h, "ending", nil)
+	var sent []account.PaymentEvent
+	for n := range 30 {
+		events := Events(3)
+		require.NoError(t, h.Publish(t.Context(), events...))
+		sent = append(sent, events...)
+		if n == 10 {
+			before.Await(5)
+			go before.cancel()
+		}
+	}
+	before.Stop()
+	after := start(t, h, "ending", nil)
+	got := before.Got()
+	for n := 0; len(distinct(got)) < len(sent); n++ {
+		got = append(before.Got(), after.Await(len(sent)-len(distinct(before.Got()))+n)...)
+	}
+	if h.Capabilities.Ordered {
+		requireOrdered(t, got)
+	}
+	assert.ElementsMatch(t, sent, distinct(got))
+	after.Stop()
+}
+
+// testSetsAside has a handler that always fails the second event of one transaction.
+func testSetsAside(t *testing.T, h Harness) {
+	if !h.Capabilities.SetsAside {
+		return
+	}
+	poison := Events(4)
+	var last atomic.Bool // the handler has failed for the last time
+	var calls atomic.Int64
+	var others atomic.Int64
+	s := Subscribe(t, h, "setsaside", func(_ context.Context, e account.PaymentEvent) error {
+		if e.EventID == poison[1].EventID {
+			last.Store(calls.Add(1) == int64(Retry.Tries))
+			return errors.New("poison")
+		}
+		if e.TransactionID != poison[0].TransactionID && !last.Load() {
+			others.Add(1)
+		}
+		return nil
+	})
+	other, another := Events(3), Events(3)
+	sent := []account.PaymentEvent{poison[0], poison[1], poison[2], other[0], another[0], other[1], other[2], another[1], another[2]}
+	require.NoError(t, h.Publish(t.Context(), sent...))
+	s.AwaitAll(append(other, another...))
+	letters := h.DeadLetters.Await(t, 2)
+	assert.Equal(t, int64(6), others.Load(), "other transactions must not wait")
+	assert.Equal(t, int64(Retry.Tries), calls.Load())
+	assert.NotContains(t, s.Got(), poison[2], "what is behind an event that was set aside must wait too")
+	for i, reason := range []string{eventbus.ReasonTriesUsedUp, eventbus.ReasonBehind} {
+		kept, _, err := eventbus.UnmarshalCloudEvent([]byte(letters[i].Payload))
+		require.NoError(t, err)
+		assert.Equal(t, poison[i+1], kept)
+		assert.Equal(t, reason, letters[i].Reason)
+		assert.Equal(t, poison[i+1].EventID, letters[i].SourceID.String())
+		assert.Equal(t, poison[i+1].TransactionID, letters[i].TransactionID.String())
+		assert.Equal(t, "open", string(letters[i].Status))
+	}
+	assert.Equal(t, Retry.Tries, letters[0].Tries)
+	assert.Contains(t, letters[0].LastError, "poison")
+
+	h.DeadLetters.Settle()
+	require.NoError(t, h.Publish(t.Context(), poison[3]))
+	s.AwaitAll(poison[3:])
+	s.Stop()
+}
+
+// testAway: what an event is not to blame for may last for longer than its tries.
+func testAway(t *testing.T, h Harness) {
+	if !h.Capabilities.SetsAside {
+		return
+	}
+	var calls atomic.Int64
+	s := Subscribe(t, h, "away", func(context.Context, account.PaymentEvent) error {
+		if calls.Add(1) <= int64(Retry.Tries)+1 {
+			return eventbus.Away("call", errors.New("nobody answers"))
+		}
+		return nil
+	})
+	sent := Events(3)
+	require.NoError(t, h.Publish(t.Context(), sent...))
+	got := s.Await(Retry.Tries + 1 + len(sent))
+	requireOrdered(t, got)
+	assert.ElementsMatch(t, sent, distinct(got))
+	assert.Empty(t, h.DeadLetters.All())
+	s.Stop()
+}
+
+func testBounded(t *testing.T, h Harness) {
+	if !h.Capabilities.Bounded {
+		return
+	}
+	large := Events(1)
+	large[0].Metadata = map[string]string{"note": strings.Repeat("x", eventbus.MaxEventBytes)}
+	require.ErrorIs(t, h.Publish(t.Context(), large...), eventbus.ErrTooLarge)
+	below := Events(1)
+	below[0].Metadata = map[string]string{"note": strings.Repeat("<", 1000)}
+	s := Subscribe(t, h, "bounded", nil)
+	require.NoError(t, h.Publish(t.Context(), below...))
+	assert.Equal(t, below, s.Await(1))
+	s.Stop()
+}
+
+func testTraced(t *testing.T, h Harness) {
+	if !h.Capabilities.Traced {
+		return
+	}
+	seen := make(chan trace.TraceID, 1)
+	s := Subscribe(t, h, "traced", func(ctx context.Context, _ account.PaymentEvent) error {
+		seen <- trace.SpanContextFromContext(ctx).TraceID()
+		return nil
+	})
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1, 2, 3}, SpanID: trace.SpanID{4, 5}, TraceFlags: trace.FlagsSampled})
+	require.NoError(t, h.Publish(trace.ContextWithSpanContext(t.Context(), span), Events(1)...))
+	s.Await(1)
+	assert.Equal(t, span.TraceID(), <-seen)
+	s.Stop()
 }
