@@ -1,10 +1,13 @@
 package eventbus
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -188,6 +191,42 @@ func (o *BrokerOptions) Duration(name string, fallback time.Duration) time.Durat
 		o.fault(name, "not a duration like 168h of at least a minute")
 	}
 	return d
+}
+
+// TLS is how the connection is secured: tls=true with the system's authorities, or those of the file ca; cert and key are
+// files of the client's own certificate. It is nil where none of them is given.
+func (o *BrokerOptions) TLS() *tls.Config {
+	on, ca, cert, key := o.Bool("tls"), o.Text("ca", ""), o.Text("cert", ""), o.Text("key", "")
+	if !on && ca == "" && cert == "" && key == "" {
+		return nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if ca != "" {
+		text, err := os.ReadFile(ca)
+		config.RootCAs = x509.NewCertPool()
+		if err != nil || !config.RootCAs.AppendCertsFromPEM(text) {
+			o.fault("ca", "no certificates in "+ca)
+		}
+	}
+	if cert != "" || key != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			o.fault("cert", err.Error())
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config
+}
+
+// File is the path of a file that must be there, "" where it is not given.
+func (o *BrokerOptions) File(name string) string {
+	path := o.Text(name, "")
+	if path != "" {
+		if _, err := os.Stat(path); err != nil {
+			o.fault(name, err.Error())
+		}
+	}
+	return path
 }
 
 // Err is all faults, and every option that nobody has asked for.

@@ -31,7 +31,8 @@ type Handler func(ctx context.Context, event account.PaymentEvent) error
 type EventBus interface {
 	Publisher
 	// SubscribePaymentEvents delivers every event published from now on to the handler, under a name that is the
-	// subscriber's own: at least once, in the order of Seq within a transaction. It blocks until ctx ends and
+	// subscriber's own: at least once, in the order of Seq within a transaction. On a broker a new name begins with the
+	// oldest event that the broker still keeps. It blocks until ctx ends and
 	// returns nil then, with no call of the handler under way; what was not handled by then comes again to whoever
 	// works next.
 	//

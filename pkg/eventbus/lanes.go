@@ -22,8 +22,8 @@ type Item struct {
 	Tries int
 	// Continue makes the handler's context continue the publisher's trace. It may be nil.
 	Continue func(ctx context.Context) context.Context
-	// Settle is called once when the event was handled or set aside. It may be nil.
-	Settle func()
+	// Settle is called once when the event was handled, or else set aside. It may be nil.
+	Settle func(handled bool)
 	// Lost says that another subscriber has it by now. It may be nil.
 	Lost func() bool
 }
@@ -136,8 +136,11 @@ func (l *Lanes) Reset() {
 	l.known = false
 }
 
-// NextTry is how long it is until an event that failed is due again; false where none is.
+// NextTry is how long it is until an event is due; false where none is. Where events could not be handed over it is 0.
 func (l *Lanes) NextTry() (time.Duration, bool) {
+	if len(l.queue) > 0 {
+		return 0, true
+	}
 	var next time.Time
 	for _, lane := range l.lanes {
 		if next.IsZero() || lane.due.Before(next) {
@@ -272,7 +275,7 @@ func (l *Lanes) settle(ctx context.Context, batch []*Item, results []error) (fai
 		first := waiting && lane.items[0] == item
 		switch {
 		case err == nil:
-			item.settle()
+			item.settle(true)
 			if first {
 				back = append(back, lane.items[1:]...)
 				delete(l.lanes, key)
@@ -350,7 +353,7 @@ func (l *Lanes) setAside(ctx context.Context, item *Item, reason string, tries i
 		l.held[item.Event.TransactionID] = true
 		l.asked = true // it was stored just now
 	}
-	item.settle()
+	item.settle(false)
 	return nil
 }
 
@@ -363,8 +366,8 @@ func (l *Lanes) release(key string) {
 
 func (i *Item) lost() bool { return i.Lost != nil && i.Lost() }
 
-func (i *Item) settle() {
+func (i *Item) settle(handled bool) {
 	if i.Settle != nil {
-		i.Settle()
+		i.Settle(handled)
 	}
 }

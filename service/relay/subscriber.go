@@ -225,7 +225,7 @@ func (s *Subscriber) readOn(ctx context.Context) (full bool, err error) {
 	items := make([]*eventbus.Item, len(events))
 	settled := make([]bool, len(events))
 	for i, e := range events {
-		items[i] = &eventbus.Item{PositionedEvent: e, Settle: func() { settled[i] = true }}
+		items[i] = &eventbus.Item{PositionedEvent: e, Settle: func(bool) { settled[i] = true }}
 		s.behind = append(s.behind, waiting{position: e.Position, settled: &settled[i]})
 	}
 	s.read = events[len(events)-1].Position
