@@ -1,0 +1,132 @@
+// Package redis carries payment events over a Redis stream, as CloudEvents. It needs a server of version 6.2 or later.
+//
+// Redis knows no repeats: a consumer knows one by transaction and seq.
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"florin/domain/account"
+	"florin/pkg/eventbus"
+)
+
+// Scheme is the one of URLs that name a Redis.
+const Scheme = "redis"
+
+// The bounds of one exchange with the broker.
+const (
+	dialWithin    = 2 * time.Second
+	publishWithin = 5 * time.Second
+)
+
+// keepFor is how long the stream keeps events, unless max_age says otherwise.
+const keepFor = 7 * 24 * time.Hour
+
+// The fields of an entry. The others are headers.
+const (
+	fieldID    = "id"
+	fieldEvent = "event"
+)
+
+// Bus is one stream of a Redis.
+type Bus struct {
+	broker  eventbus.Broker
+	options eventbus.Options
+	maxAge  time.Duration
+	client  goredis.UniversalClient
+}
+
+var (
+	_ eventbus.EventBus = (*Bus)(nil)
+	_ eventbus.Sink     = (*Bus)(nil)
+)
+
+// Open returns a bus and touches no network: a broker that is away hinders nobody. The error is a fault of the URL. Several
+// hosts are a cluster, or sentinels where the option sentinel names the master. The other options: max_age, tls, ca, cert, key.
+func Open(broker eventbus.Broker, options eventbus.Options) (*Bus, error) {
+	read := broker.Options()
+	maxAge, master, secured := read.Duration("max_age", keepFor), read.Text("sentinel", ""), read.TLS()
+	if err := read.Err(); err != nil {
+		return nil, err
+	}
+	return &Bus{broker: broker, options: options.WithDefaults(), maxAge: maxAge, client: dial(broker, master, secured)}, nil
+}
+
+func dial(broker eventbus.Broker, master string, secured *tls.Config) goredis.UniversalClient {
+	return goredis.NewUniversalClient(&goredis.UniversalOptions{
+		Addrs: broker.Hosts, Username: broker.User, Password: broker.Password, MasterName: master, TLSConfig: secured,
+		ClientName: "florin", DialTimeout: dialWithin, ReadTimeout: publishWithin, WriteTimeout: publishWithin,
+		// Who publishes and who reads try again themselves, and know what comes after what.
+		MaxRetries: -1, DialerRetries: 1, PoolSize: 8, ContextTimeoutEnabled: true, DisableIdentity: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+}
+
+// Capabilities says what the bus keeps of the contract.
+func (*Bus) Capabilities() eventbus.Capabilities {
+	return eventbus.Capabilities{Ordered: true, Redelivers: true, SetsAside: true, Groups: true, Durable: true, Bounded: true, Traced: true}
+}
+
+// PublishPaymentEvent returns when the broker has the event. How safe it is there is a matter of its appendfsync.
+// eventbus.ErrAway, eventbus.ErrTooLarge.
+func (b *Bus) PublishPaymentEvent(ctx context.Context, event account.PaymentEvent) error {
+	return b.PublishBatch(ctx, []eventbus.PositionedEvent{{Event: event}})[0]
+}
+
+// PublishBatch returns when the broker has the events, or has not.
+func (b *Bus) PublishBatch(ctx context.Context, events []eventbus.PositionedEvent) []error {
+	ctx, cancel := context.WithTimeout(ctx, publishWithin)
+	defer cancel()
+	return eventbus.InWaves(events, func(wave []eventbus.PositionedEvent) []error {
+		return eventbus.SendEach(ctx, wave, func(messages []eventbus.Message) []error { return b.send(ctx, messages) })
+	})
+}
+
+func (b *Bus) send(ctx context.Context, messages []eventbus.Message) []error {
+	oldest := strconv.FormatInt(b.options.Now().Add(-b.maxAge).UnixMilli(), 10)
+	pipeline := b.client.Pipeline()
+	added := make([]*goredis.StringCmd, len(messages))
+	for i, m := range messages {
+		values := []string{fieldID, m.ID, fieldEvent, string(m.Body)}
+		for name, value := range m.Headers {
+			values = append(values, name, value)
+		}
+		added[i] = pipeline.XAdd(ctx, &goredis.XAddArgs{Stream: b.broker.Name, MinID: oldest, Approx: true, Values: values})
+	}
+	results := make([]error, len(messages))
+	_, failure := pipeline.Exec(ctx)
+	for i, command := range added {
+		if err := command.Err(); err != nil {
+			results[i] = eventbus.Away("publish", err)
+		} else if failure != nil && command.Val() == "" {
+			results[i] = eventbus.Away("publish", failure)
+		}
+	}
+	return results
+}
+
+func (b *Bus) warn(ctx context.Context, what string, err error) {
+	b.options.Logger.WarnContext(ctx, "broker "+what, slog.String("broker", b.broker.SubscriberName()), slog.Any("error", err))
+}
+
+// Close ends the connections.
+func (b *Bus) Close() error { return b.client.Close() }
+
+// SubscribePaymentEvents reads the stream in a consumer group of that name, as eventbus.EventBus says.
+func (b *Bus) SubscribePaymentEvents(ctx context.Context, name string, handle eventbus.Handler) error {
+	s := newSource(b, name)
+	alive, stop := context.WithCancel(ctx)
+	var beat sync.WaitGroup
+	beat.Go(func() { s.keepTurn(alive) })
+	defer beat.Wait()
+	defer stop()
+	return eventbus.Consume(ctx, s, b.options.Lanes(name), handle)
+}
