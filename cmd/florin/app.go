@@ -58,6 +58,7 @@ type App struct {
 
 	log         *database.Log
 	subscribers map[string]eventbus.PositionedHandler
+	sinks       []*sink
 	mock        *mock.Client
 	bankServer  *http.Server
 	tracesStop  func(context.Context) error
@@ -105,6 +106,11 @@ func (a *App) Start() {
 	for name, handle := range a.subscribers {
 		a.loop("subscriber "+name, a.delivery, func(ctx context.Context) error {
 			return a.Subscriptions.SubscribePositioned(ctx, name, handle)
+		})
+	}
+	for _, s := range a.sinks {
+		a.loop("sink "+s.name, a.delivery, func(ctx context.Context) error {
+			return a.Subscriptions.SubscribeBatch(ctx, s.name, s.publish)
 		})
 	}
 	a.loop("sweep", a.work, afterStart(a.Sweep.Run))

@@ -38,7 +38,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	understood := false
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		// cobra looks for required flags after this hook only.
-		if err := c.ValidateRequiredFlags(); err != nil {
+		if err := errors.Join(c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
 			return err
 		}
 		understood = true
@@ -71,7 +71,7 @@ func (p *program) root() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print JSON")
-	root.AddCommand(serve, p.migrateCommand(), p.verifyCommand(), p.deadLettersCommand(), p.mockBankCommand(), p.demoCommand(),
+	root.AddCommand(serve, p.migrateCommand(), p.verifyCommand(), p.deadLettersCommand(), p.eventsCommand(), p.mockBankCommand(), p.demoCommand(),
 		p.versionCommand())
 	return root
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"florin/pkg/eventbus"
 	"florin/webapi/middleware"
 )
 
@@ -27,6 +28,7 @@ type Config struct {
 
 	DataDir     string
 	DatabaseURL secret
+	EventBus    []eventbus.Broker // sinks of the log
 
 	JWTSecrets    []secret // the first signs, all verify
 	AdminPassword secret   // "" draws one at the first start in development
@@ -58,6 +60,7 @@ type rawSettings struct {
 	CORSOrigins         string `env:"CORS_ORIGINS"`
 	DataDir             string `env:"DATA_DIR" envDefault:"./data"`
 	DatabaseURL         string `env:"DATABASE_URL"`
+	EventBusURL         string `env:"EVENT_BUS_URL"`
 	AllowSQLite         string `env:"ALLOW_SQLITE" envDefault:"false"`
 	JWTSecret           string `env:"JWT_SECRET"`
 	AdminPassword       string `env:"ADMIN_PASSWORD"`
@@ -81,7 +84,7 @@ var secretSettings = []string{"DATABASE_URL", "EVENT_BUS_URL", "JWT_SECRET", "AD
 
 // notBuiltIn are settings of parts that this build does not have. To start without such a part although somebody asked
 // for it would be a silent fall-back. Whoever adds the part takes its settings off this list.
-var notBuiltIn = []string{"EVENT_BUS_URL", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "STRIPE_SUCCESS_URL",
+var notBuiltIn = []string{"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "STRIPE_SUCCESS_URL",
 	"STRIPE_CANCEL_URL", "FX_URL", "SMTP_URL", "MAIL_FROM"}
 
 // fault is what is wrong with one setting. It never shows a secret's value.

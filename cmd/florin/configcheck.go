@@ -57,6 +57,7 @@ func (r *reader) read() Config {
 		LaneBatch:           r.count("FLORIN_LANE_BATCH", raw.LaneBatch),
 	}
 	c.DatabaseURL = r.databaseURL(raw.DatabaseURL, c.DataDir)
+	c.EventBus = r.brokers(raw.EventBusURL)
 	c.MockAutocomplete = bank.AutocompleteOff
 	if raw.MockAutocomplete != "off" {
 		c.MockAutocomplete = r.duration("MOCK_AUTOCOMPLETE", raw.MockAutocomplete, 0)

@@ -48,7 +48,7 @@ var errDraining = errors.New("the server is stopping")
 // health names what a server needs. The log's backlog is a note: whoever reads the API is not concerned by it.
 func (a *App) health() *health.Handlers {
 	report := func(name string, err error) { a.Log.Warn("health check failed", "check", name, "error", err) }
-	return health.New(report,
+	return health.New(report, append(a.sinkChecks(),
 		health.Check{Name: "serving", Run: func(context.Context) error {
 			if a.draining.Load() {
 				return errDraining
@@ -63,7 +63,7 @@ func (a *App) health() *health.Handlers {
 			}
 			return err
 		}},
-	)
+	)...)
 }
 
 func (a *App) oldestWaiting(ctx context.Context) (time.Duration, error) {
@@ -84,6 +84,33 @@ func (a *App) subscriberLag(ctx context.Context) (map[string]int64, error) {
 		byName[lag.Name] = lag.Events
 	}
 	return byName, nil
+}
+
+// subscriberAge is how old the oldest event is that each subscriber has still before it, 0 where it has none.
+func (a *App) subscriberAge(ctx context.Context) (map[string]time.Duration, error) {
+	lags, err := a.log.Lags(ctx)
+	if err != nil {
+		return nil, err
+	}
+	head, err := a.log.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ages := make(map[string]time.Duration, len(lags))
+	for _, lag := range lags {
+		ages[lag.Name] = 0
+		if lag.Events <= 0 {
+			continue
+		}
+		next, err := a.log.ReadAfter(ctx, head-lag.Events, 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(next) == 1 {
+			ages[lag.Name] = max(0, a.Clock().Sub(next[0].Event.At))
+		}
+	}
+	return ages, nil
 }
 
 // profiles are on a mux of their own: importing net/http/pprof also puts them on the default one, which nobody serves.

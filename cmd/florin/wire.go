@@ -96,7 +96,14 @@ func (a *App) build(ctx context.Context, options Options) error {
 	}
 	a.buildLog()
 	a.subscribers = options.Subscribers
-	if err := a.Subscriptions.Prepare(ctx, slices.Sorted(maps.Keys(a.subscribers))...); err != nil {
+	if err := a.openSinks(); err != nil {
+		return err
+	}
+	names := slices.Sorted(maps.Keys(a.subscribers))
+	for _, s := range a.sinks {
+		names = append(names, s.name)
+	}
+	if err := a.Subscriptions.Prepare(ctx, names...); err != nil {
 		return err
 	}
 	if err := a.buildServices(options); err != nil {
@@ -139,7 +146,11 @@ func (a *App) buildLog() {
 		host = "unknown"
 	}
 	settings := relay.Settings{LeaseTTL: relayLeaseTTL, Holder: fmt.Sprintf("%s/%d", host, os.Getpid()), Now: a.Clock, Logger: a.Log,
-		Hooks: relay.Hooks{Moved: a.Metrics.Relayed}}
+		Hooks: relay.Hooks{
+			Moved: a.Metrics.Relayed, Handled: a.Metrics.Delivered,
+			EventFailed: func(subscriber string, _ error) { a.Metrics.Redelivered(subscriber) },
+			SetAside:    func(string, string) { a.Metrics.Alert("event_set_aside") },
+		}}
 	leases := database.NewLeases(a.DB, a.Clock)
 	a.Subscriptions = relay.NewSubscriptions(a.log, leases, settings)
 	a.Relay = relay.New(a.log, leases, settings, a.Subscriptions.Wake)
@@ -182,7 +193,7 @@ func (a *App) buildServices(options Options) (err error) {
 	sweeping := options.Sweep
 	sweeping.Due, sweeping.Payments, sweeping.Clock, sweeping.Log = database.NewDue(a.DB), a.Service, a.Clock, a.Log
 	a.Sweep = sweep.New(sweeping)
-	return a.Metrics.Observe(telemetry.Backlog{OldestWaiting: a.oldestWaiting, Lag: a.subscriberLag})
+	return a.Metrics.Observe(telemetry.Backlog{OldestWaiting: a.oldestWaiting, Lag: a.subscriberLag, Age: a.subscriberAge})
 }
 
 func (a *App) providers() map[string]account.PaymentProvider {

@@ -38,6 +38,8 @@ type Sink interface {
 	// PublishBatch is a BatchHandler: it publishes the events, those of a transaction in order, and waits until the
 	// broker has them. ErrAway where it cannot be reached; every other error is the event's own.
 	PublishBatch(ctx context.Context, events []PositionedEvent) []error
+	// Ping says whether the broker can be reached and takes events: ErrAway where not. It does not wait long.
+	Ping(ctx context.Context) error
 	// Close ends the connection. Subscriptions must have ended.
 	Close() error
 }

@@ -36,7 +36,8 @@ type Metrics struct {
 
 	transactions, moves, webhooks, providerEvents, providerCalls metric.Int64Counter
 	alerts, requests, errorsByCode, relayed                      metric.Int64Counter
-	webhookTook, providerTook, requestTook                       metric.Float64Histogram
+	delivered, redelivered                                       metric.Int64Counter
+	webhookTook, providerTook, requestTook, publishTook          metric.Float64Histogram
 
 	mu       sync.RWMutex
 	prepared map[labels]prepared
@@ -81,6 +82,9 @@ func (m *Metrics) open() error {
 	m.requests = counter("florin_http_requests", "HTTP requests by route pattern.")
 	m.errorsByCode = counter("florin_errors", "Errors answered, by their stable code.")
 	m.relayed = counter("florin_relay_events", "Events that were given their position.")
+	m.delivered = counter("florin_subscriber_events", "Events that a subscriber has worked off or set aside.")
+	m.redelivered = counter("florin_subscriber_failures", "Tries of events that a subscriber failed; each comes again.")
+	m.publishTook = seconds("florin_sink_publish_duration", "Time that a broker took for one batch of events.")
 	m.webhookTook = seconds("florin_webhook_duration", "From a webhook's arrival to its answer.")
 	m.providerTook = seconds("florin_provider_call_duration", "Time that a provider took to answer.")
 	m.requestTook = seconds("florin_http_request_duration", "Time from a request to its answer, preferred waits included.")
@@ -156,6 +160,21 @@ func (m *Metrics) Failed(code string) {
 // Relayed counts events that were given their position.
 func (m *Metrics) Relayed(events int) { m.add(m.relayed, int64(events), labels{}) }
 
+// Delivered counts events that a subscriber has behind it.
+func (m *Metrics) Delivered(subscriber string, events int) {
+	m.add(m.delivered, int64(events), labels{attribute.String("subscriber", subscriber)})
+}
+
+// Redelivered counts a try of an event that a subscriber failed.
+func (m *Metrics) Redelivered(subscriber string) {
+	m.add(m.redelivered, 1, labels{attribute.String("subscriber", subscriber)})
+}
+
+// Published counts a batch that a broker took.
+func (m *Metrics) Published(sink string, took time.Duration) {
+	m.record(m.publishTook, took, labels{attribute.String("subscriber", sink)})
+}
+
 // Backlog is what a scrape asks the store about the event log. Its functions are called at each scrape with a deadline
 // of a second; an error leaves the metric out of that scrape.
 type Backlog struct {
@@ -163,6 +182,8 @@ type Backlog struct {
 	OldestWaiting func(ctx context.Context) (time.Duration, error)
 	// Lag is how many events each subscriber has still before it, by its name.
 	Lag func(ctx context.Context) (map[string]int64, error)
+	// Age is how old the oldest of these is, 0 where there is none.
+	Age func(ctx context.Context) (map[string]time.Duration, error)
 }
 
 // Observe registers the backlog. Call it once.
@@ -171,6 +192,8 @@ func (m *Metrics) Observe(b Backlog) error {
 		metric.WithDescription("Age of the oldest committed event that the relay has not taken yet."))
 	lag, errLag := m.meter.Int64ObservableGauge("florin_subscriber_lag",
 		metric.WithDescription("Events of the log that a subscriber has still before it."))
+	ages, errAges := m.meter.Float64ObservableGauge("florin_subscriber_oldest_event", metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest event of the log that a subscriber has still before it."))
 	_, errCallback := m.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		ctx, cancel := context.WithTimeout(ctx, observeTimeout)
 		defer cancel()
@@ -182,9 +205,13 @@ func (m *Metrics) Observe(b Backlog) error {
 		for name, events := range lags {
 			o.ObserveInt64(lag, events, metric.WithAttributes(attribute.String("subscriber", name)))
 		}
-		return errors.Join(errAge, errLags)
-	}, oldest, lag)
-	if err := errors.Join(errOldest, errLag, errCallback); err != nil {
+		behind, errBehind := b.Age(ctx)
+		for name, age := range behind {
+			o.ObserveFloat64(ages, age.Seconds(), metric.WithAttributes(attribute.String("subscriber", name)))
+		}
+		return errors.Join(errAge, errLags, errBehind)
+	}, oldest, lag, ages)
+	if err := errors.Join(errOldest, errLag, errAges, errCallback); err != nil {
 		return fmt.Errorf("observe the log: %w", err)
 	}
 	return nil

@@ -36,9 +36,15 @@ func TestMetricsByTheirNames(t *testing.T) {
 	m.Request("BREW", "none", 405, time.Millisecond)
 	m.Failed("insufficient_funds")
 	m.Relayed(3)
+	m.Delivered("mail", 4)
+	m.Redelivered("mail")
+	m.Published("nats:florin.events", time.Millisecond)
 	require.NoError(t, m.Observe(telemetry.Backlog{
 		OldestWaiting: func(context.Context) (time.Duration, error) { return 1500 * time.Millisecond, nil },
 		Lag:           func(context.Context) (map[string]int64, error) { return map[string]int64{"mail": 7}, nil },
+		Age: func(context.Context) (map[string]time.Duration, error) {
+			return map[string]time.Duration{"mail": 2500 * time.Millisecond}, nil
+		},
 	}))
 	text := scrape(t, m)
 	for _, line := range []string{
@@ -57,6 +63,10 @@ func TestMetricsByTheirNames(t *testing.T) {
 		`florin_relay_events_total 3`,
 		`florin_oldest_event_without_position_seconds 1.5`,
 		`florin_subscriber_lag{subscriber="mail"} 7`,
+		`florin_subscriber_oldest_event_seconds{subscriber="mail"} 2.5`,
+		`florin_subscriber_events_total{subscriber="mail"} 4`,
+		`florin_subscriber_failures_total{subscriber="mail"} 1`,
+		`florin_sink_publish_duration_seconds_count{subscriber="nats:florin.events"} 1`,
 		`go_goroutines `, `process_open_fds `,
 	} {
 		assert.Contains(t, text, line)
@@ -74,6 +84,7 @@ func TestABacklogThatCannotBeReadLeavesTheOtherMetrics(t *testing.T) {
 	require.NoError(t, m.Observe(telemetry.Backlog{
 		OldestWaiting: func(context.Context) (time.Duration, error) { return 0, down },
 		Lag:           func(context.Context) (map[string]int64, error) { return nil, down },
+		Age:           func(context.Context) (map[string]time.Duration, error) { return nil, down },
 	}))
 	text := scrape(t, m)
 	assert.Contains(t, text, `florin_alerts_total{kind="database"} 1`)

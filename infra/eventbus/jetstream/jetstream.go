@@ -155,6 +155,12 @@ func (b *Bus) ensure(ctx context.Context) (jetstream.JetStream, string, error) {
 	return js, name, nil
 }
 
+// Ping says whether there is a connection and the stream.
+func (b *Bus) Ping(ctx context.Context) error {
+	_, _, err := b.ensure(ctx)
+	return err
+}
+
 // forget makes the next look for the stream again: it may be gone.
 func (b *Bus) forget() {
 	b.mu.Lock()

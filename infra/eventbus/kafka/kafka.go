@@ -123,6 +123,18 @@ func (b *Bus) ready(ctx context.Context) (*kgo.Client, error) {
 	return b.client, nil
 }
 
+// Ping says whether a broker answers and the topic is there.
+func (b *Bus) Ping(ctx context.Context) error {
+	client, err := b.ready(ctx)
+	if err != nil {
+		return err
+	}
+	if err := client.Ping(ctx); err != nil {
+		return eventbus.Away("ping", err)
+	}
+	return nil
+}
+
 // ensure creates the topic where it is missing.
 func (b *Bus) ensure(ctx context.Context, client *kgo.Client) error {
 	topic := kmsg.NewCreateTopicsRequestTopic()

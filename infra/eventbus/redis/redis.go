@@ -60,7 +60,15 @@ func Open(broker eventbus.Broker, options eventbus.Options) (*Bus, error) {
 	return &Bus{broker: broker, options: options.WithDefaults(), maxAge: maxAge, client: dial(broker, master, secured)}, nil
 }
 
+// silent keeps the library from writing to the standard error beside the log: its errors come back anyway.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+var silence = sync.OnceFunc(func() { goredis.SetLogger(silent{}) })
+
 func dial(broker eventbus.Broker, master string, secured *tls.Config) goredis.UniversalClient {
+	silence()
 	return goredis.NewUniversalClient(&goredis.UniversalOptions{
 		Addrs: broker.Hosts, Username: broker.User, Password: broker.Password, MasterName: master, TLSConfig: secured,
 		ClientName: "florin", DialTimeout: dialWithin, ReadTimeout: publishWithin, WriteTimeout: publishWithin,
@@ -111,6 +119,14 @@ func (b *Bus) send(ctx context.Context, messages []eventbus.Message) []error {
 		}
 	}
 	return results
+}
+
+// Ping says whether the broker answers.
+func (b *Bus) Ping(ctx context.Context) error {
+	if err := b.client.Ping(ctx).Err(); err != nil {
+		return eventbus.Away("ping", err)
+	}
+	return nil
 }
 
 func (b *Bus) warn(ctx context.Context, what string, err error) {

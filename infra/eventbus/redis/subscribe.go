@@ -20,6 +20,8 @@ const (
 	turnFor = 10 * time.Second
 	// turnLook is how often who stands by looks for a free turn.
 	turnLook = 250 * time.Millisecond
+	// longestBlock is how long a read may wait: the end of the subscription does not interrupt it.
+	longestBlock = 500 * time.Millisecond
 	// consumer is the one name in the group: of all members one works.
 	consumer = "florin"
 )
@@ -58,7 +60,7 @@ func (s *source) Receive(ctx context.Context, limit int, wait time.Duration) ([]
 		return s.takeTurn(ctx, wait)
 	}
 	streams, err := s.bus.client.XReadGroup(ctx, &goredis.XReadGroupArgs{Group: s.group, Consumer: consumer,
-		Streams: []string{s.bus.broker.Name, ">"}, Count: int64(limit), Block: max(wait, time.Millisecond)}).Result()
+		Streams: []string{s.bus.broker.Name, ">"}, Count: int64(limit), Block: min(max(wait, time.Millisecond), longestBlock)}).Result()
 	switch {
 	case errors.Is(err, goredis.Nil):
 		return nil, nil
