@@ -6,6 +6,7 @@ package redis
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -41,7 +42,7 @@ type Bus struct {
 	broker  eventbus.Broker
 	options eventbus.Options
 	maxAge  time.Duration
-	client  goredis.UniversalClient
+	client  *goredis.Client
 }
 
 var (
@@ -49,13 +50,19 @@ var (
 	_ eventbus.Sink     = (*Bus)(nil)
 )
 
-// Open returns a bus and touches no network: a broker that is away hinders nobody. The error is a fault of the URL. Several
-// hosts are a cluster, or sentinels where the option sentinel names the master. The other options: max_age, tls, ca, cert, key.
+// errSeveralHosts: a stream is one key, and so on one server of a cluster anyway.
+var errSeveralHosts = errors.New("several hosts must be sentinels: name the master with the option sentinel")
+
+// Open returns a bus and touches no network: a broker that is away hinders nobody. The error is a fault of the URL. The hosts
+// are sentinels where the option sentinel names the master, and one otherwise. The other options: max_age, tls, ca, cert, key.
 func Open(broker eventbus.Broker, options eventbus.Options) (*Bus, error) {
 	read := broker.Options()
 	maxAge, master, secured := read.Duration("max_age", keepFor), read.Text("sentinel", ""), read.TLS()
 	if err := read.Err(); err != nil {
 		return nil, err
+	}
+	if master == "" && len(broker.Hosts) > 1 {
+		return nil, errSeveralHosts
 	}
 	return &Bus{broker: broker, options: options.WithDefaults(), maxAge: maxAge, client: dial(broker, master, secured)}, nil
 }
@@ -67,12 +74,20 @@ func (silent) Printf(context.Context, string, ...any) {}
 
 var silence = sync.OnceFunc(func() { goredis.SetLogger(silent{}) })
 
-func dial(broker eventbus.Broker, master string, secured *tls.Config) goredis.UniversalClient {
+// dial makes a client that connects when it is used. Who publishes and who reads try again themselves, and know what comes
+// after what, so the client does not.
+func dial(broker eventbus.Broker, master string, secured *tls.Config) *goredis.Client {
 	silence()
-	return goredis.NewUniversalClient(&goredis.UniversalOptions{
-		Addrs: broker.Hosts, Username: broker.User, Password: broker.Password, MasterName: master, TLSConfig: secured,
+	if master != "" {
+		return goredis.NewFailoverClient(&goredis.FailoverOptions{
+			MasterName: master, SentinelAddrs: broker.Hosts, Username: broker.User, Password: broker.Password, TLSConfig: secured,
+			ClientName: "florin", DialTimeout: dialWithin, ReadTimeout: publishWithin, WriteTimeout: publishWithin,
+			MaxRetries: -1, PoolSize: 8, ContextTimeoutEnabled: true, DisableIdentity: true,
+		})
+	}
+	return goredis.NewClient(&goredis.Options{
+		Addr: broker.Hosts[0], Username: broker.User, Password: broker.Password, TLSConfig: secured,
 		ClientName: "florin", DialTimeout: dialWithin, ReadTimeout: publishWithin, WriteTimeout: publishWithin,
-		// Who publishes and who reads try again themselves, and know what comes after what.
 		MaxRetries: -1, DialerRetries: 1, PoolSize: 8, ContextTimeoutEnabled: true, DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
