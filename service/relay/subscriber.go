@@ -31,7 +31,7 @@ type Subscriber struct {
 
 // NewDurable returns a subscriber with a stored cursor. A new name begins at the head of the log.
 func NewDurable(log Log, leases Leases, settings Settings, name string, handle eventbus.PositionedHandler) *Subscriber {
-	s := NewEphemeral(log, settings, name, handle)
+	s := NewEphemeral(log, settings, name, eventbus.Traced("subscriber "+name, handle))
 	s.lease = &heldLease{leases: leases, name: "subscriber:" + name, holder: s.settings.Holder,
 		ttl: s.settings.LeaseTTL, now: s.settings.Now}
 	return s

@@ -62,6 +62,13 @@ func (s *Subscriptions) Follow(ctx context.Context, name string, handle eventbus
 	return s.run(ctx, NewEphemeral(s.log, s.settings, name, handle))
 }
 
+// FollowAfter is Follow from behind a position that is known, so that nothing falls between learning it and the first look.
+func (s *Subscriptions) FollowAfter(ctx context.Context, name string, position int64, handle eventbus.PositionedHandler) error {
+	subscriber := NewEphemeral(s.log, s.settings, name, handle)
+	subscriber.cursor, subscriber.open = position, true
+	return s.run(ctx, subscriber)
+}
+
 func (s *Subscriptions) run(ctx context.Context, subscriber *Subscriber) error {
 	s.mu.Lock()
 	s.live[subscriber] = struct{}{}
