@@ -208,7 +208,7 @@ func TestStreamsAcrossServers(t *testing.T) {
 // must have told exactly the events of its user, in order.
 func TestManyStreamsMissNothing(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
-		const people, streams, transfers = 25, 8, 12
+		const people, streams, transfers = 10, 20, 30
 		users, accounts := make([]*client, people), make([]string, people)
 		for i := range users {
 			users[i] = r.user()
@@ -232,7 +232,7 @@ func TestManyStreamsMissNothing(t *testing.T) {
 		for i, u := range users {
 			paying.Go(func() {
 				for n := range transfers {
-					assert.Equal(t, 200, u.transfer(accounts[i], accounts[(i+1+n)%people], "0.10", "EUR").status)
+					assert.Equal(t, 200, u.transfer(accounts[i], accounts[(i+1+n%(people-1))%people], "0.10", "EUR").status)
 				}
 			})
 		}
@@ -270,7 +270,7 @@ func TestManyStreamsMissNothing(t *testing.T) {
 			}
 			require.Len(t, ids, n, "none twice")
 		}
-	}, func(_ *Config, o *Options) { o.StreamTimes.KeepAlive = 50 * time.Millisecond; o.Streams.PerUser = 20 })
+	}, func(_ *Config, o *Options) { o.Streams.PerUser = 40 })
 }
 
 // eventsOf is how many events of the log concern the user.

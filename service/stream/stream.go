@@ -55,7 +55,7 @@ func (s *Stream) CatchUp(show func(position int64, e account.PaymentEvent) error
 			return err
 		}
 	}
-	for joined := s.joinedAt(); s.cursor < joined; {
+	for joined := s.joinedAt(); s.cursor < joined && s.ctx.Err() == nil; {
 		if err := s.readPage(joined, show); err != nil {
 			return err
 		}
