@@ -64,6 +64,25 @@ func TestS58_StreamShowsOnesOwnEventsAlone(t *testing.T) {
 	})
 }
 
+// TestEventsCarryTheTraceOfTheirCall, also those that the provider's webhook caused, and the stream tells the caller alone.
+func TestEventsCarryTheTraceOfTheirCall(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		ada, bob := r.user(), r.user()
+		adas, bobs := ada.open("EUR"), bob.open("EUR")
+		atAda, atBob := ada.follow(), bob.follow()
+		const traced = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+		r.complete(ada.deposit(adas, "25.00", "EUR", "Traceparent", traced).text(t, "payment_id"))
+		got := atAda.events(3)
+		require.Equal(t, 200, ada.transfer(adas, bobs, "5.00", "EUR", "Traceparent", traced).status)
+		for _, f := range append(got, atAda.events(2)...) {
+			assert.Contains(t, f.cloudEvent(t).TraceParent, "4bf92f3577b34da6a3ce929d0e0e4736")
+		}
+		for _, f := range atBob.events(2) {
+			assert.Empty(t, f.cloudEvent(t).TraceParent)
+		}
+	})
+}
+
 // TestEventsResumeBehindTheLastOneSeen cuts a stream after each event and goes on with the id, by header and by query.
 func TestEventsResumeBehindTheLastOneSeen(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {

@@ -22,7 +22,10 @@ func TestDeliveryIsPartOfThePaymentsTrace(t *testing.T) {
 	recorder := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
 	otel.SetTracerProvider(provider)
-	t.Cleanup(func() { otel.SetTracerProvider(noop.NewTracerProvider()); require.NoError(t, provider.Shutdown(context.Background())) })
+	t.Cleanup(func() {
+		otel.SetTracerProvider(noop.NewTracerProvider())
+		require.NoError(t, provider.Shutdown(context.Background()))
+	})
 
 	e := eventbustest.Events(1)[0]
 	refused := errors.New("refused, for a reason that nobody else should read")

@@ -265,6 +265,24 @@ func TestEphemeralSubscriberBeginsAtTheHeadAndKeepsNothing(t *testing.T) {
 	})
 }
 
+// TestFollowAfterMissesNothingBeforeItsFirstLook: what happened between learning the position and the first look comes too.
+func TestFollowAfterMissesNothingBeforeItsFirstLook(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		b.commit(eventbustest.Events(3)...)
+		b.moveAll(b.relay("one"))
+		subscriptions := relay.NewSubscriptions(b.log, b.leases, b.settings("one"))
+		ctx, cancel := context.WithCancel(t.Context())
+		var seen []int64
+		require.NoError(t, subscriptions.FollowAfter(ctx, "streams", 1, func(_ context.Context, e eventbus.PositionedEvent) error {
+			if seen = append(seen, e.Position); len(seen) == 2 {
+				cancel()
+			}
+			return nil
+		}))
+		assert.Equal(t, []int64{2, 3}, seen)
+	})
+}
+
 func TestFailedEventStaysFirstAndTheCursorBeforeIt(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		got := &collector{}

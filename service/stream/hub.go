@@ -42,9 +42,9 @@ type Limits struct {
 	Total   int // streams on this server: 2000
 	// Buffer is how many of its events a stream may be behind before it is ended: 256.
 	Buffer int
-	// Backlog is how many positions back a stream may begin: 200,000. A resume reads all of them, its user's or not.
+	// Backlog is how many positions back a stream may begin: 100,000. A resume reads all of them, its user's or not.
 	Backlog int64
-	// Replays is how many streams catch up at the same time; the others wait: 4.
+	// Replays is how many streams that are more than a page behind catch up at the same time; the others wait: 4.
 	Replays int
 	// Page is how many events are read from the log at once: 500.
 	Page int
@@ -62,7 +62,7 @@ func (l Limits) withDefaults() Limits {
 	orElse(&l.Replays, 4)
 	orElse(&l.Page, 500)
 	if l.Backlog == 0 {
-		l.Backlog = 200_000
+		l.Backlog = 100_000
 	}
 	return l
 }

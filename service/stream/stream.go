@@ -41,17 +41,11 @@ func (s *Stream) Events() <-chan *eventbus.PositionedEvent { return s.events }
 func (s *Stream) Context() context.Context { return s.ctx }
 
 // CatchUp shows what happened between where the stream begins and now, with a page at a time in memory, and makes the
-// stream live. It waits for its turn. It returns show's error or the log's, and nil where the stream has ended.
+// stream live. One that is far behind waits for its turn. It returns show's error or the log's, and nil where the stream
+// has ended.
 func (s *Stream) CatchUp(show func(position int64, e account.PaymentEvent) error) error {
-	select {
-	case s.hub.replays <- struct{}{}:
-		defer func() { <-s.hub.replays }()
-	case <-s.ctx.Done():
-		return nil
-	}
-	// Far behind, it is not live yet: what happens meanwhile need not fit into its buffer.
-	for !s.joinWhenNear() {
-		if err := s.readPage(s.hub.Position(), show); err != nil {
+	if !s.joinWhenNear() {
+		if err := s.approach(show); err != nil {
 			return err
 		}
 	}
@@ -63,6 +57,23 @@ func (s *Stream) CatchUp(show func(position int64, e account.PaymentEvent) error
 	return nil
 }
 
+// approach reads until little is left. The stream is not live meanwhile: what happens need not fit into its buffer.
+func (s *Stream) approach(show func(int64, account.PaymentEvent) error) error {
+	select {
+	case s.hub.replays <- struct{}{}:
+		defer func() { <-s.hub.replays }()
+	case <-s.ctx.Done():
+		return nil
+	}
+	for !s.joinWhenNear() {
+		if err := s.readPage(s.hub.Position(), show); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// joinWhenNear makes the stream live when a page is enough to catch up, and says so. One that has ended is near too.
 func (s *Stream) joinWhenNear() bool {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()

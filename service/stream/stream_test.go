@@ -270,7 +270,7 @@ func TestCatchUpReportsItsFailures(t *testing.T) {
 
 // TestCatchUpEndsWithItsStream also where it waits for its turn, and where it reads.
 func TestCatchUpEndsWithItsStream(t *testing.T) {
-	r := newRig(t, stream.Limits{Replays: 1}, ada, ada)
+	r := newRig(t, stream.Limits{Replays: 1, Page: 1}, ada, ada, ada)
 	reading, release := make(chan struct{}), make(chan struct{})
 	r.before = func() { close(reading); <-release }
 	first, second := r.open(t, ada, 0), r.open(t, ada, 0)

@@ -54,10 +54,21 @@ func (v *verifier) Verify(context.Context, string) (user.Principal, error) {
 	return user.Principal{UserID: ada}, nil
 }
 
-type emptyLog struct{ err error }
+type emptyLog struct {
+	err    error
+	panics bool
+	hangs  bool // until its context ends
+}
 
 func (l emptyLog) Head(context.Context) (int64, error) { return 7, nil }
-func (l emptyLog) ReadAfter(context.Context, int64, int) ([]eventbus.PositionedEvent, error) {
+func (l emptyLog) ReadAfter(ctx context.Context, _ int64, _ int) ([]eventbus.PositionedEvent, error) {
+	if l.panics {
+		panic("at the log")
+	}
+	if l.hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	return nil, l.err
 }
 
@@ -209,10 +220,25 @@ func TestPanicAndFailureEndOneStreamOnly(t *testing.T) {
 	assert.Equal(t, stream.EndedFailed, r.endedFor(t))
 	r.follow(t, "Last-Event-ID: 7")
 	r.verifier.panic.Store(true)
-	assert.Equal(t, stream.EndedFailed, r.endedFor(t))
+	assert.Equal(t, stream.EndedCredential, r.endedFor(t))
 	r.verifier.panic.Store(false)
 	_, body, _ := r.follow(t)
 	assert.Len(t, readLines(t, body, 3), 3, "the process lives on")
+
+	r = newRig(t, emptyLog{panics: true}, events.Times{}, 0)
+	r.follow(t, "Last-Event-ID: 3")
+	assert.Equal(t, stream.EndedFailed, r.endedFor(t))
+}
+
+// TestCredentialIsLookedAtWhileTheStreamCatchesUp has a log that takes its time.
+func TestCredentialIsLookedAtWhileTheStreamCatchesUp(t *testing.T) {
+	r := newRig(t, emptyLog{hangs: true}, events.Times{Recheck: 10 * time.Millisecond}, 0)
+	r.follow(t, "Last-Event-ID: 3")
+	gone := error(errs.New(errs.Unauthenticated, "invalid_token", ""))
+	r.verifier.err.Store(&gone)
+	began := time.Now()
+	assert.Equal(t, stream.EndedCredential, r.endedFor(t))
+	assert.Less(t, time.Since(began), 4*time.Second)
 }
 
 func readLines(t *testing.T, from *bufio.Reader, n int) (lines []string) {

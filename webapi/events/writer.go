@@ -69,10 +69,7 @@ func (w *writer) follow() (reason string) {
 	if w.send(fmt.Sprintf("retry: %d\nid: %d\n\n", w.retry.Milliseconds(), w.stream.Start())) != nil {
 		return stream.EndedByClient
 	}
-	err := w.stream.CatchUp(func(position int64, e account.PaymentEvent) error { return w.show(ctx, position, e) })
-	if err == nil {
-		err = w.flush()
-	}
+	err := w.catchUp(ctx)
 	keepAlive, recheck := time.NewTicker(w.deps.Times.KeepAlive), time.NewTicker(w.deps.Times.Recheck)
 	defer keepAlive.Stop()
 	defer recheck.Stop()
@@ -96,11 +93,48 @@ func (w *writer) follow() (reason string) {
 	return stream.EndedByClient
 }
 
+// catchUp shows the backlog. That may take long enough for the credential to end meanwhile.
+func (w *writer) catchUp(ctx context.Context) error {
+	done, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		w.watch(ctx, done)
+	}()
+	defer func() {
+		close(done)
+		<-watched
+	}()
+	err := w.stream.CatchUp(func(position int64, e account.PaymentEvent) error { return w.show(ctx, position, e) })
+	if err != nil {
+		return err
+	}
+	return w.flush()
+}
+
+// watch ends the stream with its credential, until done is closed.
+func (w *writer) watch(ctx context.Context, done <-chan struct{}) {
+	recheck := time.NewTicker(w.deps.Times.Recheck)
+	defer recheck.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+			return
+		case <-recheck.C:
+			if w.recheck(ctx) != nil {
+				w.stream.End(stream.EndedCredential)
+				return
+			}
+		}
+	}
+}
+
 // recheck fails too where nobody can say whether the credential still holds: the client resumes when somebody can.
 func (w *writer) recheck(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, recheckWithin)
 	defer cancel()
-	return w.valid(ctx)
+	return eventbus.Safely(func() error { return w.valid(ctx) })
 }
 
 // showAll sends an event and those that wait behind it at once.
