@@ -106,6 +106,26 @@ var getTimeline = Operation{
 	Answers:     []Answer{{Status: http.StatusOK, Body: transaction.Timeline{}}},
 }
 
+type streamHeaders struct {
+	Buffering string `header:"X-Accel-Buffering" enum:"no" description:"Keeps a proxy from gathering events before it passes them on."`
+}
+
+var followEvents = Operation{
+	ID: "followEvents", Tag: tagTransactions, Summary: "Follow one's payment events",
+	Description: "Server-Sent Events: one for each move of the caller's transactions, of transfers also when somebody else sends them. " +
+		"`id` is the position in the log of all events, `event` the type and `data` the JSON of a CloudEvents 1.0 event " +
+		"(docs/events). With the id of the last event seen, the stream goes on behind it, on any server. Ids between events " +
+		"are those of other people; an id without data only says how far the stream has come. The stream ends when the access " +
+		"token does, at a logout within 5 seconds, when the client reads too slowly, and when the server stops.",
+	Params: struct {
+		LastEventID string `header:"Last-Event-ID" pattern:"^[0-9]+$" description:"Go on behind this event. Counts more than the query."`
+		Query       string `query:"last_event_id" pattern:"^[0-9]+$" description:"The same, for clients that cannot set the header."`
+	}{},
+	Answers: []Answer{{Status: http.StatusOK, Body: "", ContentType: "text/event-stream", Headers: streamHeaders{},
+		Description: "Events until the stream ends."}},
+	Problems: []int{http.StatusBadRequest, http.StatusUnprocessableEntity},
+}
+
 // webhookEvent is a body of the provider's own making: its bytes are authenticated, then read by its adapter.
 type webhookEvent map[string]any
 

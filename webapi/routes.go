@@ -5,6 +5,7 @@ import (
 
 	webaccount "florin/webapi/account"
 	webauth "florin/webapi/auth"
+	"florin/webapi/events"
 	"florin/webapi/health"
 	"florin/webapi/transaction"
 	webuser "florin/webapi/user"
@@ -72,6 +73,7 @@ type handlers struct {
 	transaction *transaction.Handlers
 	user        *webuser.Handlers
 	auth        *webauth.Handlers
+	events      *events.Handlers
 	health      *health.Handlers
 	docs        *docs
 }
@@ -104,6 +106,7 @@ func routes(h handlers) []Route {
 		{get, "/transaction/:id", User, NoBody, General, h.transaction.Get, getTransaction},
 		{get, "/transaction/:id/status", User, NoBody, General, h.transaction.Status, getStatus},
 		{get, "/transaction/:id/timeline", User, NoBody, General, h.transaction.Timeline, getTimeline},
+		{get, "/events", User, NoBody, General, h.events.Follow, followEvents},
 
 		{post, "/webhook/payment", Signed, WebhookBody, Providers, h.webhooks.PaymentWebhookHandler, paymentWebhook},
 		{post, "/webhook/:provider", Signed, WebhookBody, Providers, h.webhooks.ProviderWebhookHandler, providerWebhook},

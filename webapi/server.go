@@ -20,6 +20,7 @@ import (
 	webaccount "florin/webapi/account"
 	webauth "florin/webapi/auth"
 	"florin/webapi/decode"
+	"florin/webapi/events"
 	"florin/webapi/health"
 	"florin/webapi/middleware"
 	"florin/webapi/problem"
@@ -39,6 +40,7 @@ type Deps struct {
 	Users    *webuser.Handlers
 	Auth     *webauth.Handlers
 	Health   *health.Handlers
+	Events   *events.Handlers
 	Verifier middleware.Verifier
 	// Received takes what providers report; Providers are those that may.
 	Received  webaccount.ReceivedPublisher
@@ -117,7 +119,7 @@ func NewServer(deps Deps) (*Server, error) {
 			Bus: deps.Received, Providers: deps.Providers, Count: deps.CountWebhook, Log: deps.Log,
 		}),
 		transaction: transaction.New(deps.Accounts),
-		user:        deps.Users, auth: deps.Auth, health: deps.Health, docs: pages,
+		user:        deps.Users, auth: deps.Auth, events: deps.Events, health: deps.Health, docs: pages,
 	})
 	pages.document = sync.OnceValues(func() ([]byte, error) { return Document(table) })
 	return &Server{Routes: table, public: publicApp(deps, table), admin: adminApp(deps)}, nil

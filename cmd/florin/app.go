@@ -24,6 +24,7 @@ import (
 	accountsvc "florin/service/account"
 	"florin/service/auth"
 	"florin/service/relay"
+	"florin/service/stream"
 	"florin/service/sweep"
 	usersvc "florin/service/user"
 	"florin/webapi"
@@ -48,6 +49,7 @@ type App struct {
 	Relay         *relay.Relay
 	Subscriptions *relay.Subscriptions
 	Waiters       *relay.Waiters
+	Streams       *stream.Hub
 	Sweep         *sweep.Sweep
 	Service       *accountsvc.Service
 	Auth          *auth.Service
@@ -102,6 +104,9 @@ func (a *App) Start() {
 	a.loop("administrator", a.work, a.ensureAdmin)
 	a.loop("relay", a.delivery, a.Relay.Run)
 	a.loop("waiters", a.delivery, a.followLog)
+	a.loop("event streams", a.delivery, func(ctx context.Context) error {
+		return a.Subscriptions.FollowAfter(ctx, "streams", a.Streams.Position(), a.Streams.PassOver, a.Streams.HandleEvent)
+	})
 	for name, handle := range a.subscribers {
 		a.loop("subscriber "+name, a.delivery, func(ctx context.Context) error {
 			return a.Subscriptions.SubscribePositioned(ctx, name, handle)
@@ -149,6 +154,8 @@ func (a *App) stop() error {
 	a.draining.Store(true)
 	// Whoever waits for a transaction is answered with its state as it is; nothing would wake him any more.
 	a.Waiters.Close()
+	// Streams would hold up the end of the requests for as long as they are open.
+	a.Streams.Close()
 	requests, cancel := context.WithTimeout(context.Background(), requestsWithin)
 	defer cancel()
 	failures := []error{describe("requests in flight", a.Server.Shutdown(requests))}

@@ -19,8 +19,7 @@ const bankLedgerFile = "mock_bank.ledger"
 
 // followLog wakes those in this process who wait for a transaction, whichever server moved it.
 func (a *App) followLog(ctx context.Context) error {
-	waiting := func() bool { return a.Waiters.Count() > 0 }
-	return a.Subscriptions.Follow(ctx, "waiters", waiting, eventbus.Positioned(a.Waiters.HandleEvent))
+	return a.Subscriptions.Follow(ctx, "waiters", a.Waiters.PassOver, eventbus.Positioned(a.Waiters.HandleEvent))
 }
 
 // ensureAdmin bootstraps the user admin beside the start, because hashing a password takes longer than all else, and then

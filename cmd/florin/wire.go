@@ -26,11 +26,13 @@ import (
 	accountsvc "florin/service/account"
 	"florin/service/auth"
 	"florin/service/relay"
+	"florin/service/stream"
 	"florin/service/sweep"
 	usersvc "florin/service/user"
 	"florin/webapi"
 	webauth "florin/webapi/auth"
 	"florin/webapi/decode"
+	"florin/webapi/events"
 	"florin/webapi/middleware"
 	webuser "florin/webapi/user"
 )
@@ -56,6 +58,9 @@ type Options struct {
 	Rates fx.Source
 	// EventBus is put around the bus that payment events are published on.
 	EventBus func(eventbus.Publisher) eventbus.Publisher
+	// Streams and StreamTimes tune the event streams.
+	Streams     stream.Limits
+	StreamTimes events.Times
 	// Subscribers are durable readers of the log, by name.
 	Subscribers map[string]eventbus.PositionedHandler
 }
@@ -94,7 +99,9 @@ func (a *App) build(ctx context.Context, options Options) error {
 	if err := a.openBank(ctx); err != nil {
 		return err
 	}
-	a.buildLog()
+	if err := a.buildLog(ctx, options); err != nil {
+		return err
+	}
 	a.subscribers = options.Subscribers
 	if err := a.Subscriptions.Prepare(ctx, slices.Sorted(maps.Keys(a.subscribers))...); err != nil {
 		return err
@@ -102,7 +109,7 @@ func (a *App) build(ctx context.Context, options Options) error {
 	if err := a.buildServices(options); err != nil {
 		return err
 	}
-	return a.buildServer()
+	return a.buildServer(options)
 }
 
 func (a *App) openTelemetry(ctx context.Context) (err error) {
@@ -133,7 +140,7 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 }
 
 // buildLog joins the ledger, the relay and those who read the log.
-func (a *App) buildLog() {
+func (a *App) buildLog(ctx context.Context, options Options) error {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
@@ -145,6 +152,8 @@ func (a *App) buildLog() {
 	a.Relay = relay.New(a.log, leases, settings, a.Subscriptions.Wake)
 	a.Ledger.OnCommit = a.Relay.Wake
 	a.Waiters = relay.NewWaiters(0, 0)
+	a.Streams, err = stream.NewHub(ctx, a.log, options.Streams, a.Metrics)
+	return err
 }
 
 func (a *App) buildServices(options Options) (err error) {
@@ -189,7 +198,7 @@ func (a *App) providers() map[string]account.PaymentProvider {
 	return map[string]account.PaymentProvider{a.mock.Name(): a.mock}
 }
 
-func (a *App) buildServer() error {
+func (a *App) buildServer(options Options) error {
 	limiter, err := middleware.NewLimiter(a.Config.RateLimit, a.Clock)
 	if err != nil {
 		return err
@@ -207,10 +216,13 @@ func (a *App) buildServer() error {
 		return err
 	}
 	a.Server, err = webapi.NewServer(webapi.Deps{
-		Accounts:       a.Service,
-		Users:          webuser.New(a.Users),
-		Auth:           webauth.New(a.Auth),
-		Health:         a.health(),
+		Accounts: a.Service,
+		Users:    webuser.New(a.Users),
+		Auth:     webauth.New(a.Auth),
+		Health:   a.health(),
+		Events: events.New(events.Deps{
+			Hub: a.Streams, Verifier: a.Auth, Sent: a.Metrics.Streamed, Log: a.Log, Times: options.StreamTimes,
+		}),
 		Verifier:       a.Auth,
 		Received:       eventbus.NewReceived(accountsvc.NewPaymentEventHandler(a.Service)),
 		Providers:      a.providers(),

@@ -36,6 +36,8 @@ type Metrics struct {
 
 	transactions, moves, webhooks, providerEvents, providerCalls metric.Int64Counter
 	alerts, requests, errorsByCode, relayed                      metric.Int64Counter
+	streamEvents, streamEnds                                     metric.Int64Counter
+	streams                                                      metric.Int64UpDownCounter
 	webhookTook, providerTook, requestTook                       metric.Float64Histogram
 
 	mu       sync.RWMutex
@@ -81,6 +83,11 @@ func (m *Metrics) open() error {
 	m.requests = counter("florin_http_requests", "HTTP requests by route pattern.")
 	m.errorsByCode = counter("florin_errors", "Errors answered, by their stable code.")
 	m.relayed = counter("florin_relay_events", "Events that were given their position.")
+	m.streamEvents = counter("florin_stream_events", "Events written to event streams.")
+	m.streamEnds = counter("florin_stream_ends", "Event streams that ended, by reason.")
+	streams, err := m.meter.Int64UpDownCounter("florin_streams", metric.WithDescription("Event streams that are open."))
+	failures = append(failures, err)
+	m.streams = streams
 	m.webhookTook = seconds("florin_webhook_duration", "From a webhook's arrival to its answer.")
 	m.providerTook = seconds("florin_provider_call_duration", "Time that a provider took to answer.")
 	m.requestTook = seconds("florin_http_request_duration", "Time from a request to its answer, preferred waits included.")
@@ -155,6 +162,22 @@ func (m *Metrics) Failed(code string) {
 
 // Relayed counts events that were given their position.
 func (m *Metrics) Relayed(events int) { m.add(m.relayed, int64(events), labels{}) }
+
+// StreamOpened counts an event stream that was opened.
+func (m *Metrics) StreamOpened() { m.streams.Add(context.Background(), 1) }
+
+// StreamEnded counts an event stream that ended. The reasons are few and our own.
+func (m *Metrics) StreamEnded(reason string) {
+	m.streams.Add(context.Background(), -1)
+	m.add(m.streamEnds, 1, labels{attribute.String("reason", reason)})
+}
+
+// Streamed counts events that were written to an event stream.
+func (m *Metrics) Streamed(events int) {
+	if events > 0 {
+		m.streamEvents.Add(context.Background(), int64(events))
+	}
+}
 
 // Backlog is what a scrape asks the store about the event log. Its functions are called at each scrape with a deadline
 // of a second; an error leaves the metric out of that scrape.

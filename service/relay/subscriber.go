@@ -23,25 +23,28 @@ type Subscriber struct {
 	settings Settings
 	wake     chan struct{}
 
-	mu     sync.Mutex  // a batch at a time
-	lease  *heldLease  // nil when ephemeral
-	wanted func() bool // whether anybody would hear; nil is always
+	mu     sync.Mutex // a batch at a time
+	lease  *heldLease // nil when ephemeral
+	pass   PassOver   // nil passes nothing over
 	open   bool
 	cursor int64
 }
 
 // NewDurable returns a subscriber with a stored cursor. A new name begins at the head of the log.
 func NewDurable(log Log, leases Leases, settings Settings, name string, handle eventbus.PositionedHandler) *Subscriber {
-	s := NewEphemeral(log, settings, name, nil, handle)
+	s := NewEphemeral(log, settings, name, nil, eventbus.Traced("subscriber "+name, handle))
 	s.lease = &heldLease{leases: leases, name: "subscriber:" + name, holder: s.settings.Holder,
 		ttl: s.settings.LeaseTTL, now: s.settings.Now}
 	return s
 }
 
-// NewEphemeral returns a subscriber that begins where the log ends when it first runs, and passes events over while wanted
-// says no; nil is always yes. The name is for logs and metrics.
-func NewEphemeral(log Log, settings Settings, name string, wanted func() bool, handle eventbus.PositionedHandler) *Subscriber {
-	return &Subscriber{name: name, handle: handle, log: log, wanted: wanted, settings: settings.withDefaults(), wake: make(chan struct{}, 1)}
+// PassOver says that nobody wants the events up to the position, which is the head of the log: they are not even read then.
+// It is asked after the head was read, so whoever begins to want events later looks at a log that has all of those.
+type PassOver func(head int64) bool
+
+// NewEphemeral returns a subscriber that begins where the log ends when it first runs. The name is for logs and metrics.
+func NewEphemeral(log Log, settings Settings, name string, pass PassOver, handle eventbus.PositionedHandler) *Subscriber {
+	return &Subscriber{name: name, handle: handle, log: log, pass: pass, settings: settings.withDefaults(), wake: make(chan struct{}, 1)}
 }
 
 // Wake says that the log has grown. It never blocks; many wakes are one.
@@ -128,14 +131,13 @@ func (s *Subscriber) seek(ctx context.Context) error {
 	return nil
 }
 
-// passOver goes to the head of the log where nobody wants what is before it. It asks again after it has looked: whoever
-// began to want something in between may have seen a lower head, and must not miss what lies above that one.
+// passOver goes to the head of the log where nobody wants what is before it.
 func (s *Subscriber) passOver(ctx context.Context) (bool, error) {
-	if s.wanted == nil || s.wanted() {
+	if s.pass == nil {
 		return false, nil
 	}
 	head, err := s.log.Head(ctx)
-	if err != nil || s.wanted() {
+	if err != nil || !s.pass(head) {
 		return false, err
 	}
 	s.cursor = head

@@ -57,10 +57,17 @@ func (s *Subscriptions) SubscribePositioned(ctx context.Context, name string, ha
 	return s.run(ctx, NewDurable(s.log, s.leases, s.settings, name, handle))
 }
 
-// Follow runs an ephemeral subscriber until ctx ends: every process has its own, from the head of the log on. While wanted
-// says no, events are passed over unread; an event that is committed after it began to say yes is handed over.
-func (s *Subscriptions) Follow(ctx context.Context, name string, wanted func() bool, handle eventbus.PositionedHandler) error {
-	return s.run(ctx, NewEphemeral(s.log, s.settings, name, wanted, handle))
+// Follow runs an ephemeral subscriber until ctx ends: every process has its own, from the head of the log on, less what
+// pass says may be passed over.
+func (s *Subscriptions) Follow(ctx context.Context, name string, pass PassOver, handle eventbus.PositionedHandler) error {
+	return s.run(ctx, NewEphemeral(s.log, s.settings, name, pass, handle))
+}
+
+// FollowAfter is Follow from behind a position that is known, so that nothing falls between learning it and the first look.
+func (s *Subscriptions) FollowAfter(ctx context.Context, name string, position int64, pass PassOver, handle eventbus.PositionedHandler) error {
+	subscriber := NewEphemeral(s.log, s.settings, name, pass, handle)
+	subscriber.cursor, subscriber.open = position, true
+	return s.run(ctx, subscriber)
 }
 
 func (s *Subscriptions) run(ctx context.Context, subscriber *Subscriber) error {
