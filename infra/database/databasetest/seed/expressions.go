@@ -1,0 +1,68 @@
+package seed
+
+import "fmt"
+
+// expressions are what the two databases say in different words. Arguments and results are SQL; sec is in Unix seconds.
+type expressions interface {
+	// series is a derived table with the column n, from first to last.
+	series(first, last int) string
+	// id is the id of a part and a number, as the function of that name makes it.
+	id(sec string, part int, number string) string
+	// hash is an id that looks like chance, one for each number.
+	hash(number string) string
+	// at is a time, rfc3339 its text.
+	at(sec string) string
+	rfc3339(sec string) string
+	// whole makes a sum an integer.
+	whole(sum string) string
+}
+
+// scattered is a number below 2^32 for each number, far from that of the one before.
+func scattered(number string) string { return "(" + number + ") * 2654435761 % 4294967296" }
+
+type postgres struct{}
+
+func (postgres) series(first, last int) string {
+	return fmt.Sprintf("generate_series(%d::bigint, %d::bigint) AS series (n)", first, last)
+}
+
+func (postgres) id(sec string, part int, number string) string {
+	return fmt.Sprintf("CAST(lpad(to_hex(1000 * (%s)), 12, '0') || '7%03x8' || lpad(to_hex(%s), 15, '0') AS uuid)", sec, part, number)
+}
+
+func (postgres) hash(number string) string {
+	return fmt.Sprintf("CAST(lpad(to_hex(%s), 8, '0') || lpad(to_hex(%s), 24, '0') AS uuid)", scattered(number), number)
+}
+
+func (postgres) at(sec string) string { return "to_timestamp(" + sec + ")" }
+
+func (postgres) rfc3339(sec string) string {
+	return `to_char(to_timestamp(` + sec + `) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`
+}
+
+func (postgres) whole(sum string) string { return "CAST(" + sum + " AS bigint)" }
+
+type sqlite struct{}
+
+func (sqlite) series(first, last int) string {
+	return fmt.Sprintf("(WITH RECURSIVE numbers (n) AS (SELECT %d UNION ALL SELECT n + 1 FROM numbers WHERE n < %d) SELECT n FROM numbers) AS series", first, last)
+}
+
+func (sqlite) id(sec string, part int, number string) string {
+	return fmt.Sprintf("printf('%%08x-%%04x-7%03x-8000-%%012x', 1000 * (%[2]s) / 65536, 1000 * (%[2]s) %% 65536, %[3]s)", part, sec, number)
+}
+
+func (sqlite) hash(number string) string {
+	return fmt.Sprintf("printf('%%08x-0000-0000-0000-%%012x', %s, %s)", scattered(number), number)
+}
+
+// at writes what the driver writes for a whole second.
+func (sqlite) at(sec string) string {
+	return "strftime('%Y-%m-%d %H:%M:%S+00:00', " + sec + ", 'unixepoch')"
+}
+
+func (sqlite) rfc3339(sec string) string {
+	return "strftime('%Y-%m-%dT%H:%M:%SZ', " + sec + ", 'unixepoch')"
+}
+
+func (sqlite) whole(sum string) string { return sum }
