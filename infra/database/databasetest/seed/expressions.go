@@ -15,6 +15,9 @@ type expressions interface {
 	rfc3339(sec string) string
 	// whole makes a sum an integer.
 	whole(sum string) string
+	// finish is what follows when all is written. The planner is to know the books, and nothing is to vacuum them while they
+	// are measured.
+	finish() []string
 }
 
 // scattered is a number below 2^32 for each number, far from that of the one before.
@@ -42,6 +45,10 @@ func (postgres) rfc3339(sec string) string {
 
 func (postgres) whole(sum string) string { return "CAST(" + sum + " AS bigint)" }
 
+func (postgres) finish() []string {
+	return []string{"SELECT setval(pg_get_serial_sequence('event_batches', 'id'), (SELECT MAX(id) FROM event_batches))", "VACUUM (ANALYZE)"}
+}
+
 type sqlite struct{}
 
 func (sqlite) series(first, last int) string {
@@ -66,3 +73,5 @@ func (sqlite) rfc3339(sec string) string {
 }
 
 func (sqlite) whole(sum string) string { return sum }
+
+func (sqlite) finish() []string { return []string{"ANALYZE"} }

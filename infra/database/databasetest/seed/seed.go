@@ -68,13 +68,10 @@ func Fill(ctx context.Context, db *database.DB, plan Plan, progress func(done in
 			progress(done)
 		}
 	}
-	// The planner is to know the books, and nothing is to vacuum them while they are measured.
-	tidy := "ANALYZE"
-	if db.Dialect() == database.Postgres {
-		tidy = "VACUUM (ANALYZE)"
-	}
-	if err := writer.Exec(tidy).Error; err != nil {
-		return nil, fmt.Errorf("seed: %w", err)
+	for _, text := range s.finish() {
+		if err := writer.Exec(text).Error; err != nil {
+			return nil, fmt.Errorf("seed: %w", err)
+		}
 	}
 	return b, nil
 }

@@ -121,6 +121,10 @@ func (s statements) insertCalls(t string) string {
 		s.id("sec", partCall, "n"), s.transaction("n"), at, at, t)
 }
 
+// batchOf is the batch of the transaction n. Each has the events of ten, as if ten had shared a commit; a stage is a whole
+// number of batches.
+const batchOf = "((n - 1) / 10 + 1)"
+
 // insertEvents appends to the log, with the positions that the relay would give.
 func (s statements) insertEvents(steps string) []string {
 	to := `CASE WHEN seq = 1 THEN 'initiated' WHEN seq = 2 AND deposit THEN 'pending' ELSE 'completed' END`
@@ -132,9 +136,13 @@ func (s statements) insertEvents(steps string) []string {
 			|| '","timestamp":' || sec || ',"seq":' || seq || ',"from":"' || COALESCE(%s, '') || '","cause":"' || %s || '","at":"' || %s || '"}'`,
 		event, s.transaction("n"), s.account("a"), s.owner("a"), currencyCode, to, from, cause, s.rfc3339("sec"))
 	return []string{
-		fmt.Sprintf(`INSERT INTO payment_events (id, transaction_id, seq, from_status, to_status, cause, payload, at, position)
-			SELECT %s, %s, seq, %s, %s, %s, %s, %s, (SELECT position FROM log_head) + ROW_NUMBER() OVER (ORDER BY n, seq) FROM %s`,
-			event, s.transaction("n"), from, to, cause, payload, s.at("sec"), steps),
-		`UPDATE log_head SET position = (SELECT MAX(position) FROM payment_events)`,
+		fmt.Sprintf(`INSERT INTO event_batches (id, events, at, position)
+			SELECT batch, events, %s, (SELECT position FROM log_head) + 1 + %s - events
+			FROM (SELECT %s AS batch, COUNT(*) AS events, MAX(sec) AS latest FROM %s GROUP BY 1) AS batches`,
+			s.at("latest"), s.whole("SUM(events) OVER (ORDER BY batch)"), batchOf, steps),
+		fmt.Sprintf(`INSERT INTO payment_events (batch_id, n, id, transaction_id, seq, from_status, to_status, cause, payload, at)
+			SELECT %[1]s, ROW_NUMBER() OVER (PARTITION BY %[1]s ORDER BY n, seq), %[2]s, %[3]s, seq, %[4]s, %[5]s, %[6]s, %[7]s, %[8]s FROM %[9]s`,
+			batchOf, event, s.transaction("n"), from, to, cause, payload, s.at("sec"), steps),
+		`UPDATE log_head SET position = (SELECT position + events - 1 FROM event_batches ORDER BY id DESC LIMIT 1)`,
 	}
 }
