@@ -28,13 +28,14 @@ const (
 // stage is how many transactions one commit writes.
 const stage = 100_000
 
-// Plan says what books there are to be. Transactions happen one a second; the first ones fund the accounts, so there are at
-// least as many as accounts. After those, one in five is a deposit through the mock provider and the others are transfers,
-// spread evenly.
+// Plan says what books there are to be. The first transactions fund the accounts, so there are at least as many as accounts.
+// After those, one in five is a deposit through the mock provider and the others are transfers, spread evenly.
 type Plan struct {
 	Users, Accounts, Transactions int
-	// Start is the time before the first transaction, in whole seconds. Start and a second for each transaction must be past.
+	// Start is the time before the first transaction; Every is how long each happens after the one before. Both are in whole
+	// seconds, and all of it must be past.
 	Start time.Time
+	Every time.Duration
 	// PasswordHash is every user's.
 	PasswordHash string
 }
@@ -46,9 +47,10 @@ type Books struct{ plan Plan }
 // after each commit with the number of transactions there are. The statements are long: a PostgreSQL database of a million rows
 // wants to be opened with a StatementTimeout of minutes. A failure leaves what was committed.
 func Fill(ctx context.Context, db *database.DB, plan Plan, progress func(done int)) (*Books, error) {
-	if plan.Users < 1 || plan.Accounts < 2 || plan.Accounts < plan.Users || plan.Transactions < plan.Accounts || plan.Start.Nanosecond() != 0 {
+	if plan.Users < 1 || plan.Accounts < 2 || plan.Accounts < plan.Users || plan.Transactions < plan.Accounts ||
+		plan.Every < time.Second || plan.Every%time.Second != 0 || plan.Start.Nanosecond() != 0 {
 		return nil, errors.New("seed: at least one user and two accounts, an account for each user, a transaction for each account, " +
-			"and a start in whole seconds")
+			"and times in whole seconds")
 	}
 	b := &Books{plan: plan}
 	s := statements{Plan: plan, expressions: postgres{}}
@@ -128,7 +130,7 @@ func (b *Books) Owner(account int) int { return account % b.plan.Users }
 func (b *Books) Transaction(n int) uuid.UUID { return id(b.At(n), partTransaction, n) }
 
 // At is when a transaction happened.
-func (b *Books) At(n int) time.Time { return b.plan.Start.Add(time.Duration(n) * time.Second) }
+func (b *Books) At(n int) time.Time { return b.plan.Start.Add(time.Duration(n) * b.plan.Every) }
 
 // IsDeposit says whether a transaction is a deposit; the others are transfers.
 func (b *Books) IsDeposit(n int) bool { return n <= b.plan.Accounts || n%5 == 0 }

@@ -15,7 +15,8 @@ import (
 // TestSeededBooksAreSound also reads what was written the way the program does, so that the names by number are the ids.
 func TestSeededBooksAreSound(t *testing.T) {
 	t.Parallel()
-	plan := seed.Plan{Users: 3, Accounts: 40, Transactions: 700, Start: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), PasswordHash: "x"}
+	plan := seed.Plan{Users: 3, Accounts: 40, Transactions: 700, Every: 30 * time.Second, PasswordHash: "x",
+		Start: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		ctx, last := t.Context(), 0
 		books, err := seed.Fill(ctx, db, plan, func(done int) { last = done })

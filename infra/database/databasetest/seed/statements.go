@@ -2,6 +2,7 @@ package seed
 
 import (
 	"fmt"
+	"time"
 
 	"florin/domain/currency"
 	"florin/domain/ledger"
@@ -16,8 +17,10 @@ type statements struct {
 // clearing is the system account on the other side of deposits.
 var clearing = ledger.ProviderClearing("mock", currency.EUR)
 
-func (s statements) start() string             { return fmt.Sprintf("CAST(%d AS bigint)", s.Start.Unix()) }
-func (s statements) sec(n string) string       { return fmt.Sprintf("(%d + %s)", s.Start.Unix(), n) }
+func (s statements) start() string { return fmt.Sprintf("CAST(%d AS bigint)", s.Start.Unix()) }
+func (s statements) sec(n string) string {
+	return fmt.Sprintf("(%d + %d * %s)", s.Start.Unix(), s.Every/time.Second, n)
+}
 func (s statements) user(number string) string { return s.id(s.start(), partUser, number) }
 func (s statements) account(number string) string {
 	return s.id(s.start(), partAccount, number)
