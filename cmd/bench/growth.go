@@ -114,7 +114,7 @@ func (p *pass) grow(ctx context.Context, s size) (_ *grown, err error) {
 	}
 	defer c.close()
 	// Reads first: the transfers that follow would still be written out beside them.
-	if g.Reads, err = p.reads(ctx, c, books, s); err != nil {
+	if g.Reads, err = p.reads(ctx, process, c, books, s); err != nil {
 		return nil, errors.Join(err, process.lastWords())
 	}
 	if g.Transfers, err = p.measure(ctx, cell{onPostgres, workTransfer, uniform, 64, false}, process, c); err != nil {

@@ -16,6 +16,7 @@ type readLatency struct {
 	Name       string           `json:"name"`
 	Operations int64            `json:"operations"`
 	Latency    quantiles        `json:"latency_ms"`
+	CPU        *cpu             `json:"cpu_seconds_per_1000,omitempty"` // nil without /proc
 	Failures   map[string]int64 `json:"failures,omitempty"`
 }
 
@@ -104,7 +105,7 @@ func separator(path string) string {
 }
 
 // reads measures each read by itself.
-func (p *pass) reads(ctx context.Context, c *customers, books *seed.Books, s size) ([]readLatency, error) {
+func (p *pass) reads(ctx context.Context, process *serverProcess, c *customers, books *seed.Books, s size) ([]readLatency, error) {
 	names, draw, err := p.readsOf(ctx, c, books, s)
 	if err != nil {
 		return nil, err
@@ -129,8 +130,12 @@ func (p *pass) reads(ctx context.Context, c *customers, books *seed.Books, s siz
 				return failureOf(status, err, http.StatusOK)
 			}
 		}
-		m := p.load(ctx, cell{System: onPostgres, Connections: readers}, workers, 0, func() {})
-		r := readLatency{Name: name, Operations: m.done, Latency: quantilesOf(&m.latency), Failures: m.failures}
+		var edges []usage
+		m := p.load(ctx, cell{System: onPostgres, Connections: readers}, workers, 0, func() { edges = append(edges, p.used(process.cmd.Process.Pid)) })
+		if len(edges) < 2 {
+			return nil, ctx.Err()
+		}
+		r := readLatency{Name: name, Operations: m.done, Latency: quantilesOf(&m.latency), CPU: per1000(edges[0], edges[1], m.done), Failures: m.failures}
 		fmt.Fprintf(p.out, "%s: %s: p50 %.2f ms, p99 %.2f ms\n", s, name, r.Latency.P50, r.Latency.P99)
 		if m.done == 0 || len(m.failures) > 0 {
 			p.run.Faults = append(p.run.Faults, fmt.Sprintf("%s: %s: %v", s, name, m.failures))

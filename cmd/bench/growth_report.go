@@ -44,24 +44,34 @@ func printSizes(out io.Writer, all []*grown) {
 	row("tables and indexes, MB", "%.0f", func(g *grown) float64 { return float64(sum(g.Bytes)) / 1e6 }, false)
 	row("bytes for each transfer added", "%.0f", func(g *grown) float64 { return g.BytesPerTransfer }, false)
 	row("transfers, uniform, 64 connections, /s", "%.0f", func(g *grown) float64 { return g.Transfers.PerSecond }, true)
-	row("their p50, ms", "%.2f", func(g *grown) float64 { return g.Transfers.Latency.P50 }, true)
-	row("their p99, ms", "%.2f", func(g *grown) float64 { return g.Transfers.Latency.P99 }, true)
+	row("their p50 ms", "%.2f", func(g *grown) float64 { return g.Transfers.Latency.P50 }, true)
+	row("their p99 ms", "%.2f", func(g *grown) float64 { return g.Transfers.Latency.P99 }, true)
+	row("their database CPU, s/1000", "%.3f", func(g *grown) float64 { return databaseOf1000(g.Transfers.CPU) }, true)
 	row("resident memory of the server, MiB", "%.1f", func(g *grown) float64 { return g.Transfers.ResidentMiB }, false)
 }
 
 func printReads(out io.Writer, all []*grown) {
 	for i, read := range all[0].Reads {
-		for _, of := range []struct {
-			name  string
-			value func(q quantiles) float64
-		}{{"p50", func(q quantiles) float64 { return q.P50 }}, {"p99", func(q quantiles) float64 { return q.P99 }}} {
-			fmt.Fprintf(out, "%s, %s, ms", read.Name, of.name)
+		row := func(what, format string, value func(r readLatency) float64) {
+			fmt.Fprint(out, read.Name+", "+what)
 			for _, g := range all {
-				fmt.Fprintf(out, "\t%.2f\t%s", of.value(g.Reads[i].Latency), times(of.value(g.Reads[i].Latency), of.value(read.Latency)))
+				fmt.Fprintf(out, "\t"+format+"\t%s", value(g.Reads[i]), times(value(g.Reads[i]), value(read)))
 			}
 			fmt.Fprintln(out, "\t")
 		}
+		row("p50 ms", "%.2f", func(r readLatency) float64 { return r.Latency.P50 })
+		row("p99 ms", "%.2f", func(r readLatency) float64 { return r.Latency.P99 })
+		row("database CPU s/1000", "%.3f", func(r readLatency) float64 { return databaseOf1000(r.CPU) })
 	}
+}
+
+// databaseOf1000 is the database's processor time, which other work on the machine changes least; 0 where the system does not
+// tell.
+func databaseOf1000(used *cpu) float64 {
+	if used == nil {
+		return 0
+	}
+	return used.Database
 }
 
 // times is a ratio.
