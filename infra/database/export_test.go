@@ -1,5 +1,7 @@
 package database
 
+import "github.com/jackc/pgx/v5"
+
 // The tests live in database_test, because databasetest imports this package.
 var (
 	Classify      = classify
@@ -12,3 +14,9 @@ var (
 	InTx          = (*DB).inTx
 	WriterConn    = (*DB).writerConn
 )
+
+// Traced are options that let a tracer see every statement on PostgreSQL.
+func Traced(o Options, tracer pgx.QueryTracer) Options {
+	o.tracer = tracer
+	return o
+}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"gorm.io/gorm"
 )
@@ -39,6 +40,8 @@ type Options struct {
 	StatementTimeout         time.Duration
 	LockTimeout              time.Duration
 	IdleInTransactionTimeout time.Duration
+
+	tracer pgx.QueryTracer // sees every statement on PostgreSQL; for the test of plans
 }
 
 func (o Options) withDefaults() Options {

@@ -54,6 +54,7 @@ func (db *DB) openPool(url string, size int, params map[string]string) (*pgxpool
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.HealthCheckPeriod = 30 * time.Second
 	config.ConnConfig.ConnectTimeout = db.options.ConnWait
+	config.ConnConfig.Tracer = db.options.tracer
 	config.AfterConnect = readTimesInUTC
 	set := config.ConnConfig.RuntimeParams
 	set["timezone"] = "UTC"

@@ -1,6 +1,10 @@
 package seed
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+)
 
 // expressions are what the two databases say in different words. Arguments and results are SQL; sec is in Unix seconds.
 type expressions interface {
@@ -13,6 +17,8 @@ type expressions interface {
 	// at is a time, rfc3339 its text.
 	at(sec string) string
 	rfc3339(sec string) string
+	// either is the first id on deposits, the second on withdrawals.
+	either(deposit, withdrawal uuid.UUID) string
 	// whole makes a sum an integer.
 	whole(sum string) string
 	// finish is what follows when all is written. The planner is to know the books, and nothing is to vacuum them while they
@@ -43,6 +49,10 @@ func (postgres) rfc3339(sec string) string {
 	return `to_char(to_timestamp(` + sec + `) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`
 }
 
+func (postgres) either(deposit, withdrawal uuid.UUID) string {
+	return fmt.Sprintf("CAST(CASE type WHEN 'deposit' THEN '%s' ELSE '%s' END AS uuid)", deposit, withdrawal)
+}
+
 func (postgres) whole(sum string) string { return "CAST(" + sum + " AS bigint)" }
 
 func (postgres) finish() []string {
@@ -70,6 +80,10 @@ func (sqlite) at(sec string) string {
 
 func (sqlite) rfc3339(sec string) string {
 	return "strftime('%Y-%m-%dT%H:%M:%SZ', " + sec + ", 'unixepoch')"
+}
+
+func (sqlite) either(deposit, withdrawal uuid.UUID) string {
+	return fmt.Sprintf("CASE type WHEN 'deposit' THEN '%s' ELSE '%s' END", deposit, withdrawal)
 }
 
 func (sqlite) whole(sum string) string { return sum }

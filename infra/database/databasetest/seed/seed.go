@@ -29,7 +29,8 @@ const (
 const stage = 100_000
 
 // Plan says what books there are to be. The first transactions fund the accounts, so there are at least as many as accounts.
-// After those, one in five is a deposit through the mock provider and the others are transfers, spread evenly.
+// After those, two in ten are deposits and one is a withdrawal through the mock provider, and the others are transfers, spread
+// evenly.
 type Plan struct {
 	Users, Accounts, Transactions int
 	// Start is the time before the first transaction; Every is how long each happens after the one before. Both are in whole
@@ -101,6 +102,7 @@ const (
 	partTransaction
 	partInbox
 	partCall
+	partSession
 	partEvent
 )
 
@@ -132,8 +134,8 @@ func (b *Books) Transaction(n int) uuid.UUID { return id(b.At(n), partTransactio
 // At is when a transaction happened.
 func (b *Books) At(n int) time.Time { return b.plan.Start.Add(time.Duration(n) * b.plan.Every) }
 
-// IsDeposit says whether a transaction is a deposit; the others are transfers.
-func (b *Books) IsDeposit(n int) bool { return n <= b.plan.Accounts || n%5 == 0 }
+// HasPayment says whether a transaction goes through the provider; the others are transfers.
+func (b *Books) HasPayment(n int) bool { return n <= b.plan.Accounts || n%5 == 0 || n%10 == 3 }
 
-// PaymentID is the provider's name for a deposit.
+// PaymentID is the provider's name for a deposit or a withdrawal.
 func (b *Books) PaymentID(n int) string { return fmt.Sprintf("pay_%d", n) }
