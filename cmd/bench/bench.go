@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"florin/infra/database/databasetest"
@@ -57,14 +58,14 @@ func (b *bench) run(ctx context.Context) (_ *run, err error) {
 	return r, nil
 }
 
-// begin starts a database for a run. Whoever has it stops it.
-func (b *bench) begin(ctx context.Context, r *run) (_ *pass, err error) {
+// begin starts a database for a run, with more settings where they are to differ. Whoever has it stops it.
+func (b *bench) begin(ctx context.Context, r *run, settings ...string) (_ *pass, err error) {
 	fsync, err := fsyncTime(b.folder)
 	if err != nil {
 		return nil, err
 	}
 	r.FsyncMS = milliseconds(fsync)
-	database, err := databasetest.Start(ctx, durable...)
+	database, err := databasetest.Start(ctx, append(slices.Clone(durable), settings...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -73,10 +73,14 @@ const fillStatement = 30 * time.Minute
 // long ago the history began.
 const between = 30 * time.Second
 
+// growthBuffers is a quarter of the memory of a small server, as docs/scaling.md advises: books of a million payments do not
+// fit into what the cells have.
+const growthBuffers = "shared_buffers=2GB"
+
 // growth measures the same load and the same reads on books of each size, one after the other on the same server.
 func (b *bench) growth(ctx context.Context) (_ *run, err error) {
 	r := &run{}
-	p, err := b.begin(ctx, r)
+	p, err := b.begin(ctx, r, growthBuffers)
 	if err != nil {
 		return nil, err
 	}
@@ -151,12 +155,12 @@ func (p *pass) fill(ctx context.Context, o serverOptions, g *grown) (*seed.Books
 	past := time.Duration(g.Transactions+1) * between
 	books, err := seed.Fill(ctx, db, seed.Plan{Users: p.settings.users, Accounts: g.Accounts, Transactions: g.Transactions,
 		Start: began.Add(-past).UTC().Truncate(time.Second), Every: between, PasswordHash: hash},
-		func(done int) { fmt.Fprintf(p.out, "\r%s: %d written", g.size, done) })
+		nil)
 	if err = errors.Join(err, db.Close()); err != nil {
 		return nil, err
 	}
 	g.FillS = time.Since(began).Seconds()
-	fmt.Fprintf(p.out, " in %.0f s\n", g.FillS)
+	fmt.Fprintf(p.out, "%s: written in %.0f s\n", g.size, g.FillS)
 	if err := sqlline.Checkpoint(ctx, o.databaseURL); err != nil {
 		return nil, err
 	}

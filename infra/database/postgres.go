@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 )
 
 func openPostgres(ctx context.Context, url string, options Options) (_ *DB, err error) {
-	setIfZero(&options.Readers, 8)
+	setIfZero(&options.Writers, poolSize(runtime.GOMAXPROCS(0)))
+	setIfZero(&options.Readers, poolSize(runtime.GOMAXPROCS(0)))
 	db := &DB{dialect: Postgres, options: options}
 	defer func() {
 		if err != nil {
@@ -40,6 +42,10 @@ func openPostgres(ctx context.Context, url string, options Options) (_ *DB, err 
 	db.openForMigration = func() (*sql.DB, error) { return openUnhurried(url, options) }
 	return db, nil
 }
+
+// poolSize is how many connections keep as many processors busy. Commits have one of their own; the others are for sessions, the
+// workers, the relay and reads. More would only wait for each other in the database.
+func poolSize(processors int) int { return min(max(4*processors, 8), 32) }
 
 // openPool opens a pool. pgxpool holds the connections, because it replaces broken ones, and its connections can carry a
 // pgx.Batch. Who closes it closes what was opened on it first.
