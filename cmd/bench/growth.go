@@ -154,8 +154,7 @@ func (p *pass) fill(ctx context.Context, o serverOptions, g *grown) (*seed.Books
 	began := time.Now()
 	past := time.Duration(g.Transactions+1) * between
 	books, err := seed.Fill(ctx, db, seed.Plan{Users: p.settings.users, Accounts: g.Accounts, Transactions: g.Transactions,
-		Start: began.Add(-past).UTC().Truncate(time.Second), Every: between, PasswordHash: hash},
-		nil)
+		Start: began.Add(-past).UTC().Truncate(time.Second), Every: between, PasswordHash: hash})
 	if err = errors.Join(err, db.Close()); err != nil {
 		return nil, err
 	}

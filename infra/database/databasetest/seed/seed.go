@@ -44,10 +44,9 @@ type Plan struct {
 // Books are those of a plan. Everything in them is known by its number.
 type Books struct{ plan Plan }
 
-// Fill writes the books of a plan, which takes some 100 microseconds for each transaction. progress, when not nil, is called
-// after each commit with the number of transactions there are. The statements are long: a PostgreSQL database of a million rows
+// Fill writes the books of a plan, which takes some 100 microseconds for each transaction. The statements are long: a PostgreSQL database of a million rows
 // wants to be opened with a StatementTimeout of minutes. A failure leaves what was committed.
-func Fill(ctx context.Context, db *database.DB, plan Plan, progress func(done int)) (*Books, error) {
+func Fill(ctx context.Context, db *database.DB, plan Plan) (*Books, error) {
 	if plan.Users < 1 || plan.Accounts < 2 || plan.Accounts < plan.Users || plan.Transactions < plan.Accounts ||
 		plan.Every < time.Second || plan.Every%time.Second != 0 || plan.Start.Nanosecond() != 0 {
 		return nil, errors.New("seed: at least one user and two accounts, an account for each user, a transaction for each account, " +
@@ -67,9 +66,7 @@ func Fill(ctx context.Context, db *database.DB, plan Plan, progress func(done in
 		if err := run(writer, s.payments(first, last)); err != nil {
 			return nil, err
 		}
-		if done = last; progress != nil {
-			progress(done)
-		}
+		done = last
 	}
 	for _, text := range s.finish() {
 		if err := writer.Exec(text).Error; err != nil {
