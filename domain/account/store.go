@@ -206,7 +206,7 @@ type Books interface {
 	TransactionStatus(ctx context.Context, transactionID uuid.UUID) (PaymentStatus, error)
 }
 
-// Page is a part of a list: at most Limit rows with an id lower than Before.
+// Page is a part of a list: at most Limit rows of those that come after the row Before.
 type Page struct {
 	Before uuid.UUID // uuid.Nil for the start
 	Limit  int

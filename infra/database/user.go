@@ -156,7 +156,7 @@ func moneyOnAccounts(tx *gorm.DB, userID uuid.UUID) (bool, error) {
 	err := tx.Raw(`SELECT
 		(SELECT COUNT(*) FROM accounts WHERE user_id = ? AND kind = 'user' AND (posted <> 0 OR held <> 0)) +
 		(SELECT COUNT(*) FROM transactions t JOIN accounts a ON a.id = t.account_id
-		  WHERE a.user_id = ? AND a.kind = 'user' AND t.status IN ('initiated', 'pending'))`, userID, userID).Scan(&count).Error
+		  WHERE a.user_id = ? AND a.kind = 'user' AND t.next_attempt_at IS NOT NULL)`, userID, userID).Scan(&count).Error
 	return count > 0, err
 }
 
@@ -164,7 +164,7 @@ func moneyOnAccounts(tx *gorm.DB, userID uuid.UUID) (bool, error) {
 func (s *Users) AdminExists(ctx context.Context) (bool, error) {
 	var count int64
 	err := s.db.Writer().WithContext(ctx).Table("users").
-		Where("role = ? AND deleted_at IS NULL", string(user.RoleAdmin)).Count(&count).Error
+		Where("role = 'admin' AND deleted_at IS NULL").Count(&count).Error
 	return count > 0, toErrs("look for an administrator", err)
 }
 
