@@ -25,7 +25,38 @@ type PaymentEvent struct {
 	From  PaymentStatus `json:"from,omitempty"` // the status before, "" for the first
 	Cause Cause         `json:"cause"`
 	At    time.Time     `json:"at"` // never before the transaction's previous event
+
+	// Direction is "in" or "out" as AccountID sees it, "" where no account is concerned.
+	Direction string `json:"direction,omitempty"`
+	// The other side of a transfer: AccountID and UserID are the sender's.
+	CounterpartyAccountID string `json:"counterparty_account_id,omitempty"`
+	CounterpartyUserID    string `json:"counterparty_user_id,omitempty"`
+	// TraceParent is the W3C traceparent of the call that began the transaction, "" where nothing is traced.
+	TraceParent string `json:"traceparent,omitempty"`
 }
+
+// SeenBy is the event as one user may see it, false where it is none of his. Of a transfer each side sees its own account,
+// and of the other the account alone; who sends to himself sees it from the sender's account.
+func (e PaymentEvent) SeenBy(userID string) (PaymentEvent, bool) {
+	switch userID {
+	case "":
+		return PaymentEvent{}, false
+	case e.UserID:
+		e.CounterpartyUserID = ""
+		return e, true
+	case e.CounterpartyUserID:
+		e.AccountID, e.CounterpartyAccountID = e.CounterpartyAccountID, e.AccountID
+		e.UserID, e.CounterpartyUserID, e.Direction = userID, "", "in"
+		e.Metadata = map[string]string{OperationKey: e.Metadata[OperationKey]}
+		e.TraceParent = ""
+		return e, true
+	default:
+		return PaymentEvent{}, false
+	}
+}
+
+// OperationKey is the member of a PaymentEvent's metadata that says what type of transaction moved.
+const OperationKey = "operation"
 
 // Cause is what made a transaction move.
 type Cause string

@@ -184,14 +184,16 @@ func (t *Transaction) event(from PaymentStatus, at time.Time, cause Cause) (Paym
 		Status:        t.status,
 		Provider:      t.Provider,
 		Timestamp:     at.Unix(),
-		Metadata:      map[string]string{"operation": string(t.Type)},
+		Metadata:      map[string]string{OperationKey: string(t.Type)},
 		Seq:           t.version,
 		From:          from,
 		Cause:         cause,
 		At:            at,
+		TraceParent:   t.TraceParent,
 	}
 	if t.AccountID != uuid.Nil {
 		e.AccountID, e.UserID = t.AccountID.String(), t.UserID.String()
+		e.Direction = t.Direction(t.AccountID)
 	}
 	return e, nil
 }

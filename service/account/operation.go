@@ -40,9 +40,18 @@ func publish(ctx context.Context, bus eventbus.Publisher, op *Operation, event a
 		return nil
 	}
 	if op.Opened != nil {
-		if err := bus.PublishPaymentEvent(ctx, *op.Opened); err != nil {
+		if err := bus.PublishPaymentEvent(ctx, toBothSides(op, *op.Opened)); err != nil {
 			return err
 		}
 	}
-	return bus.PublishPaymentEvent(ctx, event)
+	return bus.PublishPaymentEvent(ctx, toBothSides(op, event))
+}
+
+// toBothSides names the receiver of a transfer in its event, so that whoever reads the log knows whom it concerns without
+// asking.
+func toBothSides(op *Operation, event account.PaymentEvent) account.PaymentEvent {
+	if op.Destination != nil {
+		event.CounterpartyAccountID, event.CounterpartyUserID = op.Destination.ID.String(), op.Destination.UserID.String()
+	}
+	return event
 }
