@@ -25,6 +25,7 @@ import (
 	"florin/pkg/telemetry"
 	accountsvc "florin/service/account"
 	"florin/service/auth"
+	"florin/service/notification"
 	"florin/service/relay"
 	"florin/service/sweep"
 	usersvc "florin/service/user"
@@ -56,6 +57,8 @@ type Options struct {
 	Rates fx.Source
 	// EventBus is put around the bus that payment events are published on.
 	EventBus func(eventbus.Publisher) eventbus.Publisher
+	// Webhooks tunes the delivery of webhooks; its ports, Clock and Log are set here.
+	Webhooks notification.DeliverConfig
 	// Subscribers are durable readers of the log, by name.
 	Subscribers map[string]eventbus.PositionedHandler
 }
@@ -96,6 +99,9 @@ func (a *App) build(ctx context.Context, options Options) error {
 	}
 	a.buildLog()
 	a.subscribers = options.Subscribers
+	if err := a.buildWebhooks(options); err != nil {
+		return err
+	}
 	if err := a.Subscriptions.Prepare(ctx, slices.Sorted(maps.Keys(a.subscribers))...); err != nil {
 		return err
 	}
@@ -208,6 +214,7 @@ func (a *App) buildServer() error {
 	}
 	a.Server, err = webapi.NewServer(webapi.Deps{
 		Accounts:       a.Service,
+		Webhooks:       a.Webhooks.Service,
 		Users:          webuser.New(a.Users),
 		Auth:           webauth.New(a.Auth),
 		Health:         a.health(),

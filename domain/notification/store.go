@@ -38,24 +38,12 @@ type Endpoints interface {
 	Resend(ctx context.Context, endpointID, deliveryID uuid.UUID, at time.Time) (Delivery, error)
 }
 
-// Interest is an enabled endpoint that an event concerns: its user owns a side of the transaction.
-type Interest struct {
-	TransactionID uuid.UUID
-	Type          account.Type
-	TraceParent   string
-	Endpoint      Endpoint
-	// Side is the account of the endpoint's user: the sender's where both are.
-	Side uuid.UUID
-	// Received says that the side is the one that a transfer of somebody else came to.
-	Received bool
-}
-
 // Recorder turns events into deliveries.
 type Recorder interface {
 	// AnyEndpoint says whether any endpoint is enabled.
 	AnyEndpoint(ctx context.Context) (bool, error)
-	// Interests are the enabled endpoints that events of the transactions concern.
-	Interests(ctx context.Context, transactions []uuid.UUID) ([]Interest, error)
+	// EnabledEndpoints are those of the users.
+	EnabledEndpoints(ctx context.Context, users []uuid.UUID) ([]Endpoint, error)
 	// AddDeliveries stores those that are new, and wakes their endpoints. One whose event and endpoint have a delivery, or
 	// whose endpoint is not enabled any more, is left out.
 	AddDeliveries(ctx context.Context, deliveries []Delivery, now time.Time) error

@@ -35,8 +35,8 @@ type Metrics struct {
 	handler  http.Handler
 
 	transactions, moves, webhooks, providerEvents, providerCalls metric.Int64Counter
-	alerts, requests, errorsByCode, relayed                      metric.Int64Counter
-	webhookTook, providerTook, requestTook                       metric.Float64Histogram
+	alerts, requests, errorsByCode, relayed, deliveries          metric.Int64Counter
+	webhookTook, providerTook, requestTook, deliveryTook         metric.Float64Histogram
 
 	mu       sync.RWMutex
 	prepared map[labels]prepared
@@ -81,6 +81,8 @@ func (m *Metrics) open() error {
 	m.requests = counter("florin_http_requests", "HTTP requests by route pattern.")
 	m.errorsByCode = counter("florin_errors", "Errors answered, by their stable code.")
 	m.relayed = counter("florin_relay_events", "Events that were given their position.")
+	m.deliveries = counter("florin_webhook_deliveries", "Attempts to deliver a webhook to a user's endpoint, by outcome.")
+	m.deliveryTook = seconds("florin_webhook_delivery_duration", "Time that a user's endpoint took to answer.")
 	m.webhookTook = seconds("florin_webhook_duration", "From a webhook's arrival to its answer.")
 	m.providerTook = seconds("florin_provider_call_duration", "Time that a provider took to answer.")
 	m.requestTook = seconds("florin_http_request_duration", "Time from a request to its answer, preferred waits included.")
