@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"florin/domain/errs"
@@ -72,7 +73,8 @@ func portAllowed(u *url.URL, allowPrivate bool) bool {
 	case "", "443", "8443":
 		return !strings.HasSuffix(u.Host, ":")
 	default:
-		return allowPrivate && strings.Trim(port, "0") != ""
+		number, err := strconv.ParseUint(port, 10, 16)
+		return allowPrivate && err == nil && number > 0
 	}
 }
 

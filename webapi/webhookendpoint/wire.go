@@ -15,7 +15,7 @@ type Endpoint struct {
 	Events         []string  `json:"events" nullable:"false" example:"[\"deposit.completed\"]" description:"What is sent: type.status, with * for every type or status."`
 	Description    string    `json:"description" example:"Our shop"`
 	Status         string    `json:"status" enum:"enabled,disabled"`
-	DisabledReason *string   `json:"disabled_reason" enum:"owner,gone" description:"gone: it answered 410. Null while it is enabled."`
+	DisabledReason *string   `json:"disabled_reason" example:"gone" description:"owner, or gone: it answered 410. Null while it is enabled."`
 	CreatedAt      time.Time `json:"created_at"`
 	UpdatedAt      time.Time `json:"updated_at"`
 }

@@ -206,15 +206,12 @@ func bounded(text string) string {
 func describe(err error) string {
 	var name *net.DNSError
 	var certificate *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
 	var timeout net.Error
 	switch {
 	case errors.Is(err, notification.ErrAddressNotAllowed):
 		return "the name leads to an address that is not allowed"
 	case errors.As(err, &certificate):
 		return "the certificate is not valid"
-	case errors.As(err, &record):
-		return "no TLS there"
 	case errors.As(err, &name):
 		return "the name could not be resolved"
 	case errors.Is(err, context.Canceled):
