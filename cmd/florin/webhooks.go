@@ -46,9 +46,11 @@ func (a *App) buildWebhooks(options Options) error {
 		Resealer:  notification.Resealer{Store: store, Vault: vault, Log: a.Log, Every: time.Hour, Alert: a.Metrics.Alert},
 		store:     store, vault: vault,
 	}
-	subscribers := map[string]eventbus.PositionedHandler{notification.FanoutName: a.Webhooks.Fanout.Handle}
-	maps.Copy(subscribers, a.subscribers)
-	a.subscribers = subscribers
+	if !options.SubscribersAlone {
+		subscribers := map[string]eventbus.PositionedHandler{notification.FanoutName: a.Webhooks.Fanout.Handle}
+		maps.Copy(subscribers, a.subscribers)
+		a.subscribers = subscribers
+	}
 	return a.Metrics.ObserveDeliveries(a.waitingWebhooks)
 }
 

@@ -61,6 +61,8 @@ type Options struct {
 	Webhooks notification.DeliverConfig
 	// Subscribers are durable readers of the log, by name.
 	Subscribers map[string]eventbus.PositionedHandler
+	// SubscribersAlone leaves the program's own out, for tests that kill the program in a subscriber and must know in which.
+	SubscribersAlone bool
 }
 
 // NewApp builds the graph and opens what it needs: the database, migrated, and the listeners. Nothing runs until Start.
