@@ -12,8 +12,8 @@ import (
 // WebhookDelivered counts an attempt to deliver a webhook to a user's endpoint. Endpoints are no label: there is no bound to
 // their number.
 func (m *Metrics) WebhookDelivered(outcome string, took time.Duration) {
-	record(m.deliveryTook, took)
-	add(m.deliveries, 1, attribute.String("outcome", outcome))
+	m.record(m.deliveryTook, took, labels{})
+	m.add(m.deliveries, 1, labels{attribute.String("outcome", outcome)})
 }
 
 // ObserveDeliveries registers what waits to be delivered: how many, and for how long the oldest that is due has been so. The
