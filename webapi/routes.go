@@ -9,6 +9,7 @@ import (
 	"florin/webapi/health"
 	"florin/webapi/transaction"
 	webuser "florin/webapi/user"
+	"florin/webapi/webhookendpoint"
 )
 
 // Access says who may use a route.
@@ -70,6 +71,7 @@ type Route struct {
 type handlers struct {
 	account     *webaccount.Handlers
 	webhooks    *webaccount.Webhooks
+	endpoints   *webhookendpoint.Handlers
 	transaction *transaction.Handlers
 	user        *webuser.Handlers
 	auth        *webauth.Handlers
@@ -107,6 +109,15 @@ func routes(h handlers) []Route {
 		{get, "/transaction/:id/status", User, NoBody, General, h.transaction.Status, getStatus},
 		{get, "/transaction/:id/timeline", User, NoBody, General, h.transaction.Timeline, getTimeline},
 		{get, "/events", User, NoBody, General, h.events.Follow, followEvents},
+
+		{post, "/webhook-endpoints", User, JSONBody, General, h.endpoints.Create, createEndpoint},
+		{get, "/webhook-endpoints", User, NoBody, General, h.endpoints.List, listEndpoints},
+		{get, "/webhook-endpoints/:id", User, NoBody, General, h.endpoints.Get, getEndpoint},
+		{put, "/webhook-endpoints/:id", User, JSONBody, General, h.endpoints.Update, updateEndpoint},
+		{del, "/webhook-endpoints/:id", User, NoBody, General, h.endpoints.Delete, deleteEndpoint},
+		{post, "/webhook-endpoints/:id/rotate-secret", User, JSONBody, General, h.endpoints.Rotate, rotateSecret},
+		{get, "/webhook-endpoints/:id/deliveries", User, NoBody, General, h.endpoints.Deliveries, listDeliveries},
+		{post, "/webhook-endpoints/:id/deliveries/:delivery_id/resend", User, JSONBody, General, h.endpoints.Resend, resendDelivery},
 
 		{post, "/webhook/payment", Signed, WebhookBody, Providers, h.webhooks.PaymentWebhookHandler, paymentWebhook},
 		{post, "/webhook/:provider", Signed, WebhookBody, Providers, h.webhooks.ProviderWebhookHandler, providerWebhook},

@@ -26,6 +26,7 @@ import (
 	"florin/webapi/problem"
 	"florin/webapi/transaction"
 	webuser "florin/webapi/user"
+	"florin/webapi/webhookendpoint"
 )
 
 // Accounts is what the web API uses of the account service.
@@ -37,6 +38,8 @@ type Accounts interface {
 // Deps is what the server is built from. Fields without a comment are required.
 type Deps struct {
 	Accounts Accounts
+	// Webhooks is what users do with the endpoints that they take webhooks at.
+	Webhooks webhookendpoint.Service
 	Users    *webuser.Handlers
 	Auth     *webauth.Handlers
 	Health   *health.Handlers
@@ -118,6 +121,7 @@ func NewServer(deps Deps) (*Server, error) {
 		webhooks: webaccount.NewWebhooks(webaccount.WebhookDeps{
 			Bus: deps.Received, Providers: deps.Providers, Count: deps.CountWebhook, Log: deps.Log,
 		}),
+		endpoints:   webhookendpoint.New(deps.Webhooks, deps.Cursors),
 		transaction: transaction.New(deps.Accounts),
 		user:        deps.Users, auth: deps.Auth, events: deps.Events, health: deps.Health, docs: pages,
 	})

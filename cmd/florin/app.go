@@ -54,6 +54,7 @@ type App struct {
 	Service       *accountsvc.Service
 	Auth          *auth.Service
 	Users         *usersvc.Service
+	Webhooks      webhooksOut
 	Server        *webapi.Server
 	// Bank is the mock bank in this process, nil where MOCK_BANK_URL names another.
 	Bank *bank.Bank
@@ -112,6 +113,7 @@ func (a *App) Start() {
 			return a.Subscriptions.SubscribePositioned(ctx, name, handle)
 		})
 	}
+	a.startWebhooks()
 	a.loop("sweep", a.work, afterStart(a.Sweep.Run))
 	a.loop("retention", a.work, afterStart(a.retention().Run))
 	if a.DB.Dialect() == database.Postgres {

@@ -39,7 +39,7 @@ func (a *App) ensureAdmin(ctx context.Context) error {
 
 // retention clears what must not be kept for ever.
 func (a *App) retention() retention {
-	return retention{purge: a.Ledger.PurgeAnswers, now: a.Clock, log: a.Log, every: 24 * time.Hour}
+	return retention{purge: a.Ledger.PurgeAnswers, purgeDeliveries: a.Webhooks.store.PurgeDeliveries, now: a.Clock, log: a.Log, every: 24 * time.Hour}
 }
 
 var errDraining = errors.New("the server is stopping")
@@ -122,6 +122,7 @@ func (a *App) Reload(fresh Config) error {
 	}
 	failures := []error{
 		describe("JWT_SECRET", a.Auth.SetSecrets(reveal(fresh.JWTSecrets))),
+		describe("JWT_SECRET", a.Webhooks.vault.SetSecrets(reveal(fresh.JWTSecrets))),
 		describe("MOCK_WEBHOOK_SECRET", a.mock.SetWebhookSecrets(reveal(fresh.MockWebhookSecrets))),
 	}
 	if a.Config.TLSCert != "" {

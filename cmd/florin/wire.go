@@ -25,6 +25,7 @@ import (
 	"florin/pkg/telemetry"
 	accountsvc "florin/service/account"
 	"florin/service/auth"
+	"florin/service/notification"
 	"florin/service/relay"
 	"florin/service/stream"
 	"florin/service/sweep"
@@ -61,8 +62,12 @@ type Options struct {
 	// Streams and StreamTimes tune the event streams.
 	Streams     stream.Limits
 	StreamTimes events.Times
+	// Webhooks tunes the delivery of webhooks; its ports, Clock and Log are set here.
+	Webhooks notification.DeliverConfig
 	// Subscribers are durable readers of the log, by name.
 	Subscribers map[string]eventbus.PositionedHandler
+	// SubscribersAlone leaves the program's own out, for tests that kill the program in a subscriber and must know in which.
+	SubscribersAlone bool
 }
 
 // NewApp builds the graph and opens what it needs: the database, migrated, and the listeners. Nothing runs until Start.
@@ -103,6 +108,9 @@ func (a *App) build(ctx context.Context, options Options) error {
 		return err
 	}
 	a.subscribers = options.Subscribers
+	if err := a.buildWebhooks(options); err != nil {
+		return err
+	}
 	if err := a.Subscriptions.Prepare(ctx, slices.Sorted(maps.Keys(a.subscribers))...); err != nil {
 		return err
 	}
@@ -217,6 +225,7 @@ func (a *App) buildServer(options Options) error {
 	}
 	a.Server, err = webapi.NewServer(webapi.Deps{
 		Accounts: a.Service,
+		Webhooks: a.Webhooks.Service,
 		Users:    webuser.New(a.Users),
 		Auth:     webauth.New(a.Auth),
 		Health:   a.health(),

@@ -36,9 +36,9 @@ type Metrics struct {
 
 	transactions, moves, webhooks, providerEvents, providerCalls metric.Int64Counter
 	alerts, requests, errorsByCode, relayed                      metric.Int64Counter
-	streamEvents, streamEnds                                     metric.Int64Counter
+	streamEvents, streamEnds, deliveries                         metric.Int64Counter
 	streams                                                      metric.Int64UpDownCounter
-	webhookTook, providerTook, requestTook                       metric.Float64Histogram
+	webhookTook, providerTook, requestTook, deliveryTook         metric.Float64Histogram
 
 	mu       sync.RWMutex
 	prepared map[labels]prepared
@@ -88,6 +88,8 @@ func (m *Metrics) open() error {
 	streams, err := m.meter.Int64UpDownCounter("florin_streams", metric.WithDescription("Event streams that are open."))
 	failures = append(failures, err)
 	m.streams = streams
+	m.deliveries = counter("florin_webhook_deliveries", "Attempts to deliver a webhook to a user's endpoint, by outcome.")
+	m.deliveryTook = seconds("florin_webhook_delivery_duration", "Time that a user's endpoint took to answer.")
 	m.webhookTook = seconds("florin_webhook_duration", "From a webhook's arrival to its answer.")
 	m.providerTook = seconds("florin_provider_call_duration", "Time that a provider took to answer.")
 	m.requestTook = seconds("florin_http_request_duration", "Time from a request to its answer, preferred waits included.")
