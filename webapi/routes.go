@@ -5,6 +5,7 @@ import (
 
 	webaccount "florin/webapi/account"
 	webauth "florin/webapi/auth"
+	"florin/webapi/deadletter"
 	"florin/webapi/health"
 	"florin/webapi/transaction"
 	webuser "florin/webapi/user"
@@ -74,6 +75,8 @@ type handlers struct {
 	auth        *webauth.Handlers
 	health      *health.Handlers
 	docs        *docs
+	letters     *deadletter.Handlers
+	adminDocs   *docs
 }
 
 // routes is the whole public surface on one page.

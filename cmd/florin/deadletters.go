@@ -163,7 +163,7 @@ func (p *program) showDeadLetter(ctx context.Context, id string) error {
 			fmt.Fprintf(w, "id          %s\nsource      %s %s %s\nstatus      %s\nreason      %s\nlast error  %q\ntries       %d\nsince       %s\npayload     %q\n",
 				one.ID, one.Source, one.SourceName, one.SourceID, one.Status, one.Reason, one.LastError, one.Tries, one.CreatedAt.Format(time.RFC3339), one.Payload)
 			if one.SettledBy != "" {
-				fmt.Fprintf(w, "settled by  %s: %s\n", one.SettledBy, one.SettledWhy)
+				fmt.Fprintf(w, "settled by  %s: %q\n", one.SettledBy, one.SettledWhy)
 			}
 		})
 	})

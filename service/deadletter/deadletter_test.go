@@ -172,7 +172,9 @@ func TestF109_AnAwayBrokerIsNoPoison(t *testing.T) {
 		// Redriven while it is away, the event waits too.
 		b.ill = func(account.PaymentEvent) error { return errors.New("poison") }
 		b.deliver(guarded, eventbustest.Events(1)...)
-		b.ill = func(account.PaymentEvent) error { return errs.New(errs.Unavailable, "broker_away", "the broker is away") }
+		b.ill = func(account.PaymentEvent) error {
+			return errs.New(errs.Unavailable, "broker_away", "the broker is away")
+		}
 		_, err := b.service.Redrive(t.Context(), b.open()[0].ID, by)
 		require.NoError(t, err)
 		redriver := b.service.NewRedriver(map[string]eventbus.PositionedHandler{"sink": b.handle})

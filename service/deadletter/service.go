@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -18,8 +19,11 @@ import (
 // manyLimit bounds what one request settles.
 const manyLimit = 100
 
-// maxErrorRunes bounds the text that is kept of an error.
-const maxErrorRunes = 500
+// maxErrorRunes and maxReasonRunes bound the texts that are kept.
+const (
+	maxErrorRunes  = 500
+	maxReasonRunes = 500
+)
 
 // ServiceDeps is what a Service is built from. All are required.
 type ServiceDeps struct {
@@ -86,7 +90,7 @@ func (s *Service) FindDeadLetter(ctx context.Context, id uuid.UUID) (account.Dea
 
 // Redrive makes what the letter is about due again. It has its effect once, however often the letter is redriven. The
 // answer is the letter as it is then. errs.NotFound; errs.Conflict "already_settled" or "not_dead"; errs.Refused
-// "reason_required".
+// "reason_required" or "invalid_reason".
 func (s *Service) Redrive(ctx context.Context, id uuid.UUID, by account.Operator) (account.DeadLetter, error) {
 	return s.settle(ctx, id, by, s.letters.Redrive)
 }
@@ -98,6 +102,9 @@ func (s *Service) Discard(ctx context.Context, id uuid.UUID, by account.Operator
 
 func (s *Service) settle(ctx context.Context, id uuid.UUID, by account.Operator,
 	do func(context.Context, uuid.UUID, account.Operator) error) (account.DeadLetter, error) {
+	if err := checkReason(by.Reason); err != nil {
+		return account.DeadLetter{}, err
+	}
 	if err := do(ctx, id, by); err != nil {
 		return account.DeadLetter{}, err
 	}
@@ -111,10 +118,14 @@ type Settled struct {
 }
 
 // RedriveMany redrives each in a commit of its own. What was refused is told beside the others; the error is of a store that
-// cannot be reached, with some perhaps redriven. errs.Refused "reason_required" or "invalid_ids": 1 to 100, each once.
+// cannot be reached, with some perhaps redriven. errs.Refused "reason_required", "invalid_reason" or
+// "invalid_ids": 1 to 100, each once.
 func (s *Service) RedriveMany(ctx context.Context, ids []uuid.UUID, by account.Operator) ([]Settled, error) {
 	if len(ids) == 0 || len(ids) > manyLimit || repeated(ids) {
 		return nil, errs.InField("ids", "invalid_ids", "Send 1 to 100 ids, each once.")
+	}
+	if err := checkReason(by.Reason); err != nil {
+		return nil, err
 	}
 	results := make([]Settled, 0, len(ids))
 	for _, id := range ids {
@@ -128,6 +139,13 @@ func (s *Service) RedriveMany(ctx context.Context, ids []uuid.UUID, by account.O
 		results = append(results, result)
 	}
 	return results, nil
+}
+
+func checkReason(reason string) error {
+	if utf8.RuneCountInString(reason) > maxReasonRunes || strings.ContainsFunc(reason, unicode.IsControl) {
+		return errs.InField("reason", "invalid_reason", "A reason is one line of at most 500 characters.")
+	}
+	return nil
 }
 
 func repeated(ids []uuid.UUID) bool {
