@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +25,7 @@ import (
 	"florin/pkg/telemetry"
 	accountsvc "florin/service/account"
 	"florin/service/auth"
+	"florin/service/deadletter"
 	"florin/service/relay"
 	"florin/service/sweep"
 	usersvc "florin/service/user"
@@ -48,6 +51,7 @@ type App struct {
 	Relay         *relay.Relay
 	Subscriptions *relay.Subscriptions
 	Waiters       *relay.Waiters
+	Letters       *deadletter.Service
 	Sweep         *sweep.Sweep
 	Service       *accountsvc.Service
 	Auth          *auth.Service
@@ -107,6 +111,7 @@ func (a *App) Start() {
 			return a.Subscriptions.SubscribePositioned(ctx, name, handle)
 		})
 	}
+	a.loop("redriver", a.delivery, a.Letters.NewRedriver(slices.Collect(maps.Keys(a.subscribers)), a.redeliver).Run)
 	a.loop("sweep", a.work, a.Sweep.Run)
 	a.loop("retention", a.work, a.retention().Run)
 	if a.DB.Dialect() == database.Postgres {

@@ -25,6 +25,7 @@ import (
 	"florin/pkg/telemetry"
 	accountsvc "florin/service/account"
 	"florin/service/auth"
+	"florin/service/deadletter"
 	"florin/service/relay"
 	"florin/service/sweep"
 	usersvc "florin/service/user"
@@ -94,7 +95,9 @@ func (a *App) build(ctx context.Context, options Options) error {
 	if err := a.openBank(ctx); err != nil {
 		return err
 	}
-	a.buildLog()
+	if err := a.buildLog(); err != nil {
+		return err
+	}
 	a.subscribers = options.Subscribers
 	if err := a.Subscriptions.Prepare(ctx, slices.Sorted(maps.Keys(a.subscribers))...); err != nil {
 		return err
@@ -133,18 +136,21 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 }
 
 // buildLog joins the ledger, the relay and those who read the log.
-func (a *App) buildLog() {
+func (a *App) buildLog() error {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
 	settings := relay.Settings{LeaseTTL: relayLeaseTTL, Holder: fmt.Sprintf("%s/%d", host, os.Getpid()), Now: a.Clock, Logger: a.Log,
-		Hooks: relay.Hooks{Moved: a.Metrics.Relayed}}
+		Hooks: relay.Hooks{Moved: a.Metrics.Relayed, Handled: a.Metrics.Handled, Failed: func(name string, _ error) { a.Metrics.Redelivered(name) }}}
 	leases := database.NewLeases(a.DB, a.Clock)
 	a.Subscriptions = relay.NewSubscriptions(a.log, leases, settings)
 	a.Relay = relay.New(a.log, leases, settings, a.Subscriptions.Wake)
 	a.Ledger.OnCommit = a.Relay.Wake
 	a.Waiters = relay.NewWaiters(0, 0)
+	letters := database.NewDeadLetters(a.DB, a.Clock)
+	a.Letters = deadletter.NewService(deadletter.ServiceDeps{Letters: letters, Events: letters, Clock: a.Clock, Log: a.Log, Alert: a.Metrics.Alert})
+	return a.Metrics.ObserveDeadLetters(a.Clock, letters.CountDeadLetters)
 }
 
 func (a *App) buildServices(options Options) (err error) {
@@ -211,6 +217,7 @@ func (a *App) buildServer() error {
 		Users:          webuser.New(a.Users),
 		Auth:           webauth.New(a.Auth),
 		Health:         a.health(),
+		DeadLetters:    a.Letters,
 		Verifier:       a.Auth,
 		Received:       eventbus.NewReceived(accountsvc.NewPaymentEventHandler(a.Service)),
 		Providers:      a.providers(),

@@ -35,6 +35,7 @@ type Metrics struct {
 	transactions, moves, webhooks, providerEvents, providerCalls metric.Int64Counter
 	alerts, requests, errorsByCode, relayed                      metric.Int64Counter
 	webhookTook, providerTook, requestTook                       metric.Float64Histogram
+	delivery                                                     deliveryMetrics
 }
 
 // NewMetrics returns metrics with a registry of their own, so that two programs in one process do not meet.
@@ -79,6 +80,7 @@ func (m *Metrics) open() error {
 	m.webhookTook = seconds("florin_webhook_duration", "From a webhook's arrival to its answer.")
 	m.providerTook = seconds("florin_provider_call_duration", "Time that a provider took to answer.")
 	m.requestTook = seconds("florin_http_request_duration", "Time from a request to its answer, preferred waits included.")
+	m.delivery.open(counter, seconds)
 	return errors.Join(failures...)
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -17,8 +16,6 @@ import (
 	"florin/domain/errs"
 	"florin/infra/database"
 	"florin/infra/database/databasetest"
-	"florin/pkg/eventbus"
-	"florin/pkg/eventbus/eventbustest"
 	"florin/service/deadletter"
 )
 
@@ -33,8 +30,8 @@ type bench struct {
 	log     bytes.Buffer
 	alerts  int
 
-	ill func(e account.PaymentEvent) error // nil when well
-	got []string
+	ill error // what deliveries fail with
+	got []uuid.UUID
 }
 
 func onBoth(t *testing.T, run func(b *bench)) {
@@ -48,28 +45,28 @@ func onBoth(t *testing.T, run func(b *bench)) {
 	})
 }
 
-func (b *bench) handle(_ context.Context, e eventbus.PositionedEvent) error {
-	if b.ill != nil {
-		if err := b.ill(e.Event); err != nil {
-			return err
+func (b *bench) redriver() *deadletter.Redriver {
+	return b.service.NewRedriver([]string{"sink"}, func(_ context.Context, d account.DeadLetter) error {
+		if b.ill != nil {
+			return b.ill
 		}
-	}
-	b.got = append(b.got, name(e.Event))
-	return nil
+		b.got = append(b.got, d.SourceID)
+		return nil
+	})
 }
 
-func name(e account.PaymentEvent) string { return fmt.Sprint(e.TransactionID, " ", e.Seq) }
-
-// deliver hands the events over as a subscriber does: in order, each until it is taken. It returns how many calls failed.
-func (b *bench) deliver(handle eventbus.PositionedHandler, events ...account.PaymentEvent) (failures int) {
+func (b *bench) round(r *deadletter.Redriver) int {
 	b.t.Helper()
-	for i, e := range events {
-		for handle(b.t.Context(), eventbus.PositionedEvent{Position: int64(i + 1), Event: e}) != nil {
-			failures++
-			require.Less(b.t, failures, 100, "it is given up some time")
-		}
-	}
-	return failures
+	n, err := r.RunOnce(b.t.Context())
+	require.NoError(b.t, err)
+	return n
+}
+
+// add stores a dead letter of an event of the transaction for the subscriber sink.
+func (b *bench) add(event, transaction uuid.UUID, lastError string) {
+	b.t.Helper()
+	require.NoError(b.t, b.service.AddDeadLetter(b.t.Context(), account.DeadLetter{Source: account.DeadSubscriber, SourceName: "sink",
+		SourceID: event, TransactionID: transaction, Reason: "tries_used_up", LastError: lastError, Tries: 5, Payload: "{}"}))
 }
 
 func (b *bench) open() []account.DeadLetter {
@@ -79,133 +76,76 @@ func (b *bench) open() []account.DeadLetter {
 	return open
 }
 
-func TestF115_PoisonIsSetAsideAndOnlyItsTransactionWaits(t *testing.T) {
+func TestF115_RedrivenEventsAreHandedOverOnceAndInOrder(t *testing.T) {
 	onBoth(t, func(b *bench) {
 		t := b.t
-		sick, well := eventbustest.Events(3), eventbustest.Events(2)
-		b.ill = func(e account.PaymentEvent) error {
-			if e.EventID == sick[1].EventID {
-				panic("cannot be read\x1b[2J\nlevel=ERROR msg=forged")
-			}
-			return nil
+		first, second, transaction := uuid.New(), uuid.New(), uuid.New()
+		for range 2 { // whoever is not sure says it again
+			b.add(first, transaction, "cannot be read\x1b[2J\nlevel=ERROR msg=forged")
+			b.add(second, transaction, "behind the first")
 		}
-		guarded := b.service.Guard("sink", b.handle)
-		failures := b.deliver(guarded, sick[0], sick[1], well[0], sick[2], well[1])
-		assert.Equal(t, 4, failures, "the fifth failure is the last")
-		assert.Equal(t, []string{name(sick[0]), name(well[0]), name(well[1])}, b.got)
 		open := b.open()
 		require.Len(t, open, 2)
-		assert.Equal(t, []string{"behind_dead_letter", "internal"}, []string{open[0].Reason, open[1].Reason})
-		assert.Equal(t, sick[1].EventID, open[1].SourceID.String())
-		assert.Equal(t, "handler panicked: cannot be read [2J", open[1].LastError, "one line, no stack")
-		assert.Equal(t, 2, b.alerts)
+		assert.Equal(t, 2, b.alerts, "an alert for each, once")
+		assert.Equal(t, "cannot be read [2J", open[1].LastError, "one line, without what a terminal would obey")
 		assert.Equal(t, 2, bytes.Count(b.log.Bytes(), []byte("\n")))
 
-		require.Zero(t, b.deliver(guarded, sick[1], sick[2]), "what comes again is known")
-		require.Len(t, b.open(), 2)
-		assert.Equal(t, 2, b.alerts)
-
-		b.ill, b.got = nil, nil
-		redriver := b.service.NewRedriver(map[string]eventbus.PositionedHandler{"sink": b.handle})
+		redriver := b.redriver()
+		require.Zero(t, b.round(redriver), "nothing is handed over unasked")
 		results, err := b.service.RedriveMany(t.Context(), []uuid.UUID{open[0].ID, open[1].ID, uuid.Max}, by)
 		require.NoError(t, err)
 		require.Len(t, results, 3)
 		assert.Nil(t, results[0].Err)
+		assert.Nil(t, results[1].Err)
 		assert.Equal(t, "not_found", results[2].Err.Code)
 		for range 3 {
-			_, err := redriver.RunOnce(t.Context())
-			require.NoError(t, err)
+			b.round(redriver)
 		}
-		assert.Equal(t, []string{name(sick[1]), name(sick[2])}, b.got, "each once and in order")
+		assert.Equal(t, []uuid.UUID{first, second}, b.got)
 		assert.Empty(t, b.open())
 		_, err = b.service.Redrive(t.Context(), open[1].ID, by)
 		assert.Equal(t, "already_settled", errs.CodeOf(err))
-
-		later := eventbustest.Events(1)[0]
-		later.TransactionID, later.Seq = sick[0].TransactionID, 4
-		require.Zero(t, b.deliver(guarded, later))
-		assert.Contains(t, b.got, name(later), "the transaction flows again")
 	})
 }
 
 func TestF115_RedrivenPoisonIsOpenAgain(t *testing.T) {
 	onBoth(t, func(b *bench) {
 		t := b.t
-		b.ill = func(account.PaymentEvent) error { return errors.New("no such topic") }
-		b.deliver(b.service.Guard("sink", b.handle), eventbustest.Events(1)...)
+		b.add(uuid.New(), uuid.New(), "no such topic")
 		letter := b.open()[0]
 		redriven, err := b.service.Redrive(t.Context(), letter.ID, by)
 		require.NoError(t, err)
 		assert.Equal(t, account.DeadLetterRedriven, redriven.Status)
-		redriver := b.service.NewRedriver(map[string]eventbus.PositionedHandler{"sink": b.handle})
-		n, err := redriver.RunOnce(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, 1, n)
+		b.ill = errors.New("still no such topic")
+		redriver := b.redriver()
+		require.Equal(t, 1, b.round(redriver))
 		open := b.open()
 		require.Len(t, open, 1)
 		assert.Equal(t, letter.ID, open[0].ID)
 		assert.Equal(t, 6, open[0].Tries)
+		assert.Equal(t, "still no such topic", open[0].LastError)
 		assert.Equal(t, 2, b.alerts)
-		n, err = redriver.RunOnce(t.Context())
-		require.NoError(t, err)
-		assert.Zero(t, n, "it waits for somebody")
+		assert.Zero(t, b.round(redriver), "it waits for somebody")
 	})
 }
 
-// TestF109_AnAwayBrokerIsNoPoison: what the handler needs is down, so nothing is set aside, however long it takes.
-func TestF109_AnAwayBrokerIsNoPoison(t *testing.T) {
+// TestF109_ARedrivenEventWaitsForAnAwayBroker: what the subscriber needs is down, which is not the event's fault.
+func TestF109_ARedrivenEventWaitsForAnAwayBroker(t *testing.T) {
 	onBoth(t, func(b *bench) {
 		t := b.t
-		calls := 0
-		b.ill = func(account.PaymentEvent) error {
-			if calls++; calls <= 30 {
-				return errs.New(errs.Unavailable, "broker_away", "the broker is away")
-			}
-			return nil
-		}
-		events := eventbustest.Events(2)
-		guarded := b.service.Guard("sink", b.handle)
-		assert.Equal(t, 30, b.deliver(guarded, events...))
-		assert.Equal(t, []string{name(events[0]), name(events[1])}, b.got)
-		assert.Empty(t, b.open())
-
-		// Redriven while it is away, the event waits too.
-		b.ill = func(account.PaymentEvent) error { return errors.New("poison") }
-		b.deliver(guarded, eventbustest.Events(1)...)
-		b.ill = func(account.PaymentEvent) error {
-			return errs.New(errs.Unavailable, "broker_away", "the broker is away")
-		}
+		b.add(uuid.New(), uuid.New(), "poison")
 		_, err := b.service.Redrive(t.Context(), b.open()[0].ID, by)
 		require.NoError(t, err)
-		redriver := b.service.NewRedriver(map[string]eventbus.PositionedHandler{"sink": b.handle})
+		b.ill = errs.New(errs.Unavailable, "broker_away", "the broker is away")
+		redriver := b.redriver()
 		_, err = redriver.RunOnce(t.Context())
 		require.Error(t, err)
 		assert.Empty(t, b.open())
-		b.ill, b.got = nil, nil
-		n, err := redriver.RunOnce(t.Context())
-		require.NoError(t, err)
-		assert.Zero(t, n, "not yet")
+		b.ill = nil
+		assert.Zero(t, b.round(redriver), "not yet")
 		b.now = b.now.Add(2 * time.Minute)
-		n, err = redriver.RunOnce(t.Context())
-		require.NoError(t, err)
-		assert.Equal(t, 1, n)
+		assert.Equal(t, 1, b.round(redriver))
 		assert.Len(t, b.got, 1)
-	})
-}
-
-// TestGuardLearnsWhatAnotherServerSetAside: the subscriber comes over from a server that has set an event aside.
-func TestGuardLearnsWhatAnotherServerSetAside(t *testing.T) {
-	onBoth(t, func(b *bench) {
-		t := b.t
-		events, others := eventbustest.Events(2), eventbustest.Events(1)
-		standby := b.service.Guard("sink", b.handle)
-		b.deliver(standby, others...)
-		b.ill = func(account.PaymentEvent) error { return errors.New("poison") }
-		b.deliver(b.service.Guard("sink", b.handle), events[0])
-		b.ill, b.now = nil, b.now.Add(time.Second)
-		b.deliver(standby, events[1])
-		assert.Len(t, b.open(), 2)
-		assert.Equal(t, []string{name(others[0])}, b.got)
 	})
 }
 

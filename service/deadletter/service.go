@@ -1,5 +1,5 @@
-// Package deadletter looks after what could not be worked off: it sets aside what a subscriber cannot take, so that the
-// rest goes on, and hands it over again when an operator says so.
+// Package deadletter looks after what could not be worked off: operators read it, redrive or discard it, and what is redriven
+// for a subscriber is handed over again.
 package deadletter
 
 import (
