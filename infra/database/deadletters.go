@@ -12,6 +12,7 @@ import (
 
 	"florin/domain/account"
 	"florin/domain/errs"
+	"florin/domain/mail"
 	"florin/domain/user"
 )
 
@@ -42,6 +43,11 @@ var settlings = map[account.DeadLetterSource]map[string]settling{
 			WHERE id = ? AND status = 'dead'`,
 		discard: `UPDATE inbox SET status = 'discarded', reason = 'discarded by an operator', fence = fence + 1, processed_at = ?
 			WHERE id = ? AND status = 'dead'`,
+	}},
+	account.DeadDelivery: {mail.Channel: {
+		redrive: `UPDATE mails SET status = 'pending', tries = 0, fence = fence + 1, next_attempt_at = ?, finished_at = NULL
+			WHERE id = ? AND status = 'dead'`,
+		discard: `UPDATE mails SET status = 'discarded', fence = fence + 1, finished_at = ? WHERE id = ? AND status = 'dead'`,
 	}},
 }
 
