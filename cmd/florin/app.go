@@ -26,6 +26,7 @@ import (
 	accountsvc "florin/service/account"
 	"florin/service/auth"
 	"florin/service/deadletter"
+	mailsvc "florin/service/mail"
 	"florin/service/relay"
 	"florin/service/sweep"
 	usersvc "florin/service/user"
@@ -60,6 +61,7 @@ type App struct {
 	// Bank is the mock bank in this process, nil where MOCK_BANK_URL names another.
 	Bank *bank.Bank
 
+	mail        *mailsvc.Service // nil without SMTP_URL
 	log         *database.Log
 	subscribers map[string]eventbus.PositionedHandler
 	mock        *mock.Client
@@ -112,6 +114,7 @@ func (a *App) Start() {
 		})
 	}
 	a.loop("redriver", a.delivery, a.Letters.NewRedriver(slices.Collect(maps.Keys(a.subscribers)), a.redeliver).Run)
+	a.startMail()
 	a.loop("sweep", a.work, a.Sweep.Run)
 	a.loop("retention", a.work, a.retention().Run)
 	if a.DB.Dialect() == database.Postgres {

@@ -26,6 +26,7 @@ import (
 	accountsvc "florin/service/account"
 	"florin/service/auth"
 	"florin/service/deadletter"
+	mailsvc "florin/service/mail"
 	"florin/service/relay"
 	"florin/service/sweep"
 	usersvc "florin/service/user"
@@ -51,6 +52,8 @@ type Options struct {
 	Log   *slog.Logger  // slog.Default() when nil
 	// Sweep tunes the sweep; Due, Payments, Clock and Log are set here.
 	Sweep sweep.Config
+	// Mail tunes the mails; its ports, Clock and Log are set here.
+	Mail mailsvc.ServiceDeps
 	// Limits tune the payment flow; Amount and PaymentDeadline are the configuration's.
 	Limits accountsvc.Limits
 	// Rates stands in for the source of FX_SOURCE, behind the same guard.
@@ -99,6 +102,9 @@ func (a *App) build(ctx context.Context, options Options) error {
 		return err
 	}
 	a.subscribers = options.Subscribers
+	if err := a.buildMail(options); err != nil {
+		return err
+	}
 	if err := a.Subscriptions.Prepare(ctx, slices.Sorted(maps.Keys(a.subscribers))...); err != nil {
 		return err
 	}
