@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -28,7 +30,11 @@ func (r *rig) administer(token, method, path, body string) answer {
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, content := r.send(request)
+	response, err := r.http.Do(request)
+	require.NoError(r.t, err)
+	defer func() { _ = response.Body.Close() }()
+	content, err := io.ReadAll(response.Body)
+	require.NoError(r.t, err)
 	return answer{response.StatusCode, response.Header, content}
 }
 
@@ -37,10 +43,7 @@ func (r *rig) administer(token, method, path, body string) answer {
 func TestF62_PoisonIsRedrivenOverTheAdminListenerOnce(t *testing.T) {
 	var victims sync.Map
 	eachRig(t, func(t *testing.T, r *rig) {
-		<-r.app.adminReady
-		login := (&client{r: r}).do("POST", "/auth/login", `{"identity":"admin","password":"an administrators password"}`)
-		require.Equal(t, 200, login.status, "%s", login.body)
-		boss := login.text(t, "access_token")
+		boss := r.admin().token
 		c := r.user()
 		euros := c.open("EUR")
 		d := c.deposit(euros, "100.00", "EUR")
@@ -78,8 +81,7 @@ func TestF62_PoisonIsRedrivenOverTheAdminListenerOnce(t *testing.T) {
 		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
 		require.EqualValues(t, 1, r.count("SELECT COUNT(*) FROM audit WHERE action LIKE 'dead_letter.%' AND subject = ? AND reason <> '' AND ip <> ''", letter))
 		assert.Contains(t, r.metrics(), `florin_dead_letters{source="inbox"} 0`)
-	}, func(c *Config, o *Options) {
-		c.AdminPassword = "an administrators password"
+	}, func(_ *Config, o *Options) {
 		o.Log = slog.New(slog.DiscardHandler)
 		o.Limits = accountsvc.Limits{Tries: 1}
 		o.EventBus = func(bus eventbus.Publisher) eventbus.Publisher { return poisoner{bus, &victims} }
@@ -88,20 +90,20 @@ func TestF62_PoisonIsRedrivenOverTheAdminListenerOnce(t *testing.T) {
 
 // TestF118_MailsFollowPaymentsAndNeverBlockThem: the mail server is silent at first, and money flows; then it is mended.
 func TestF118_MailsFollowPaymentsAndNeverBlockThem(t *testing.T) {
-	server := emailtest.Start(t)
-	server.Behave(emailtest.RefuseForNow)
 	var log journal
+	servers := sync.Map{} // *emailtest.Server by data folder
 	eachRig(t, func(t *testing.T, r *rig) {
-		before := len(server.Messages())
+		kept, _ := servers.Load(r.config.DataDir)
+		server := kept.(*emailtest.Server)
 		c := r.user()
 		euros := c.open("EUR")
 		c.fund(euros, "100.00", "EUR")
 		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
 		r.until(func() bool { return r.count("SELECT COUNT(*) FROM mails WHERE status = 'pending' AND tries = 1") == 1 }, "the mail is tried")
 		server.Behave(emailtest.Accept)
-		r.advance(3 * 60e9)
+		r.advance(3 * time.Minute)
 		r.until(func() bool { return r.count("SELECT COUNT(*) FROM mails WHERE status = 'sent'") == 1 }, "the mail is sent")
-		taken := server.Messages()[before:]
+		taken := server.Messages()
 		require.Len(t, taken, 1)
 		assert.Equal(t, "Your deposit is completed: 100.00 EUR", taken[0].Subject)
 		event := r.column("SELECT event_id FROM mails")[0]
@@ -110,8 +112,10 @@ func TestF118_MailsFollowPaymentsAndNeverBlockThem(t *testing.T) {
 			"dead letters": strings.Join(r.column("SELECT last_error || payload FROM dead_letters"), "\n")} {
 			assert.NotContains(t, text, "hunter2-canary", where) // S46
 		}
-		server.Behave(emailtest.RefuseForNow)
 	}, func(c *Config, o *Options) {
+		server := emailtest.Start(t)
+		server.Behave(emailtest.RefuseForNow)
+		servers.Store(c.DataDir, server)
 		c.SMTPURL, c.MailFrom = secret(server.URL("robot", "hunter2-canary")), "no-reply@florin.example"
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
