@@ -5,6 +5,7 @@ import (
 
 	webaccount "florin/webapi/account"
 	webauth "florin/webapi/auth"
+	"florin/webapi/deadletter"
 	"florin/webapi/events"
 	"florin/webapi/health"
 	"florin/webapi/transaction"
@@ -78,6 +79,8 @@ type handlers struct {
 	events      *events.Handlers
 	health      *health.Handlers
 	docs        *docs
+	letters     *deadletter.Handlers
+	adminDocs   *docs
 }
 
 // routes is the whole public surface on one page.

@@ -168,7 +168,10 @@ func (fakeVerifier) Verify(_ context.Context, token string) (user.Principal, err
 	if err != nil {
 		return user.Principal{}, errs.New(errs.Unauthenticated, "invalid_token", "not a token")
 	}
-	return user.Principal{UserID: id}, nil
+	if id == boss {
+		return user.Principal{UserID: id, Role: user.RoleAdmin}, nil
+	}
+	return user.Principal{UserID: id, Role: user.RoleUser}, nil
 }
 
 // fakeAccounts answers with what a test puts into it and keeps what it was asked.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +25,8 @@ import (
 	"florin/pkg/telemetry"
 	accountsvc "florin/service/account"
 	"florin/service/auth"
+	"florin/service/deadletter"
+	mailsvc "florin/service/mail"
 	"florin/service/relay"
 	"florin/service/stream"
 	"florin/service/sweep"
@@ -50,6 +54,7 @@ type App struct {
 	Subscriptions *relay.Subscriptions
 	Waiters       *relay.Waiters
 	Streams       *stream.Hub
+	Letters       *deadletter.Service
 	Sweep         *sweep.Sweep
 	Service       *accountsvc.Service
 	Auth          *auth.Service
@@ -59,6 +64,7 @@ type App struct {
 	// Bank is the mock bank in this process, nil where MOCK_BANK_URL names another.
 	Bank *bank.Bank
 
+	mail        *mailsvc.Service // nil without SMTP_URL
 	log         *database.Log
 	subscribers map[string]eventbus.PositionedHandler
 	mock        *mock.Client
@@ -116,6 +122,10 @@ func (a *App) Start() {
 	a.startWebhooks()
 	a.loop("sweep", a.work, afterStart(a.Sweep.Run))
 	a.loop("retention", a.work, afterStart(a.retention().Run))
+	a.loop("redriver", a.delivery, a.Letters.NewRedriver(slices.Collect(maps.Keys(a.subscribers)), a.redeliver).Run)
+	a.startMail()
+	a.loop("sweep", a.work, a.Sweep.Run)
+	a.loop("retention", a.work, a.retention().Run)
 	if a.DB.Dialect() == database.Postgres {
 		a.loop("listener", a.delivery, afterStart(database.Listener{
 			URL: string(a.Config.DatabaseURL), RelayNudged: a.Relay.Nudged, LogGrew: a.Subscriptions.Wake, Logger: a.Log,

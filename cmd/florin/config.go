@@ -42,6 +42,8 @@ type Config struct {
 	MockAutocomplete   time.Duration // negative is off
 
 	FXSource            string
+	SMTPURL             secret // "" for no mail
+	MailFrom            string
 	RateLimit           string // "600/m" or "off"
 	LaneBatch           int    // operations in one commit at the most, 0 for the default; for comparison in cmd/bench
 	WebhookAllowPrivate bool
@@ -72,6 +74,8 @@ type rawSettings struct {
 	FXSource            string `env:"FX_SOURCE" envDefault:"fixed"`
 	RateLimit           string `env:"RATE_LIMIT" envDefault:"600/m"`
 	WebhookAllowPrivate string `env:"WEBHOOK_ALLOW_PRIVATE" envDefault:"false"`
+	SMTPURL             string `env:"SMTP_URL"`
+	MailFrom            string `env:"MAIL_FROM"`
 	LaneBatch           string `env:"FLORIN_LANE_BATCH"`
 }
 
@@ -82,7 +86,7 @@ var secretSettings = []string{"DATABASE_URL", "EVENT_BUS_URL", "JWT_SECRET", "AD
 // notBuiltIn are settings of parts that this build does not have. To start without such a part although somebody asked
 // for it would be a silent fall-back. Whoever adds the part takes its settings off this list.
 var notBuiltIn = []string{"EVENT_BUS_URL", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "STRIPE_SUCCESS_URL",
-	"STRIPE_CANCEL_URL", "FX_URL", "SMTP_URL", "MAIL_FROM"}
+	"STRIPE_CANCEL_URL", "FX_URL"}
 
 // fault is what is wrong with one setting. It never shows a secret's value.
 type fault struct{ name, text string }

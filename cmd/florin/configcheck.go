@@ -15,6 +15,7 @@ import (
 
 	"florin/domain/user"
 	"florin/infra/fx/fixed"
+	"florin/infra/notify/email"
 	"florin/infra/provider/mock"
 	"florin/infra/provider/mock/bank"
 	"florin/service/auth"
@@ -54,6 +55,8 @@ func (r *reader) read() Config {
 
 		FXSource:            r.oneOf("FX_SOURCE", raw.FXSource, fixed.Name),
 		WebhookAllowPrivate: r.boolean("WEBHOOK_ALLOW_PRIVATE", raw.WebhookAllowPrivate),
+		SMTPURL:             secret(raw.SMTPURL),
+		MailFrom:            raw.MailFrom,
 		LaneBatch:           r.count("FLORIN_LANE_BATCH", raw.LaneBatch),
 	}
 	c.DatabaseURL = r.databaseURL(raw.DatabaseURL, c.DataDir)
@@ -62,6 +65,7 @@ func (r *reader) read() Config {
 		c.MockAutocomplete = r.duration("MOCK_AUTOCOMPLETE", raw.MockAutocomplete, 0)
 	}
 	r.limits(&c)
+	r.mail(c)
 	r.tls(c)
 	for _, name := range notBuiltIn {
 		if r.environ[name] != "" {
@@ -69,6 +73,23 @@ func (r *reader) read() Config {
 		}
 	}
 	return c
+}
+
+// mail checks the settings as the sender reads them. What is wrong with the URL is said without it.
+func (r *reader) mail(c Config) {
+	if (c.SMTPURL == "") != (c.MailFrom == "") {
+		r.fault("SMTP_URL", "SMTP_URL and MAIL_FROM belong together")
+		return
+	}
+	if c.SMTPURL == "" {
+		return
+	}
+	if _, err := email.New(email.Config{URL: string(c.SMTPURL), From: "florin@example.com"}); err != nil {
+		r.fault("SMTP_URL", "%v", err)
+	}
+	if _, err := email.New(email.Config{URL: "smtp://localhost", From: c.MailFrom}); err != nil {
+		r.fault("MAIL_FROM", "%v", err)
+	}
 }
 
 // limits reads what the web API reads itself.

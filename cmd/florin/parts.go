@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"net/http/pprof"
 	"time"
 
+	"florin/domain/account"
 	"florin/pkg/eventbus"
 	"florin/webapi/health"
 )
@@ -20,6 +22,18 @@ const bankLedgerFile = "mock_bank.ledger"
 // followLog wakes those in this process who wait for a transaction, whichever server moved it.
 func (a *App) followLog(ctx context.Context) error {
 	return a.Subscriptions.Follow(ctx, "waiters", a.Waiters.PassOver, eventbus.Positioned(a.Waiters.HandleEvent))
+}
+
+// redeliver hands the event of a subscriber's dead letter to the subscriber, past its cursor.
+func (a *App) redeliver(ctx context.Context, letter account.DeadLetter) error {
+	var kept struct {
+		Position int64                `json:"position,string"`
+		Data     account.PaymentEvent `json:"data"`
+	}
+	if err := json.Unmarshal([]byte(letter.Payload), &kept); err != nil {
+		return fmt.Errorf("event of dead letter %s: %w", letter.ID, err)
+	}
+	return a.subscribers[letter.SourceName](ctx, eventbus.PositionedEvent{Position: kept.Position, Event: kept.Data})
 }
 
 // ensureAdmin bootstraps the user admin beside the start, because hashing a password takes longer than all else, and then

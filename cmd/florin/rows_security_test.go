@@ -50,7 +50,7 @@ func rights() map[string]access {
 		"GET /transaction/:id/status":   {"", 401, 200, mine, admins},
 		"GET /transaction/:id/timeline": {"", 401, 200, mine, admins},
 
-		"GET /events": {"", 401, 400, 400, 400}, // see send: a stream that is taken has no end
+		"GET /events":                                                {"", 401, 400, 400, 400}, // see send: a stream that is taken has no end
 		"POST /webhook-endpoints":                                    {`{"url":"https://example.com/hook"}`, 401, 201, 201, 201},
 		"GET /webhook-endpoints":                                     {"", 401, 200, 200, 200},
 		"GET /webhook-endpoints/:id":                                 {"", 401, 200, mine, admins},

@@ -25,6 +25,8 @@ import (
 	"florin/pkg/telemetry"
 	accountsvc "florin/service/account"
 	"florin/service/auth"
+	"florin/service/deadletter"
+	mailsvc "florin/service/mail"
 	"florin/service/notification"
 	"florin/service/relay"
 	"florin/service/stream"
@@ -53,6 +55,8 @@ type Options struct {
 	Log   *slog.Logger  // slog.Default() when nil
 	// Sweep tunes the sweep; Due, Payments, Clock and Log are set here.
 	Sweep sweep.Config
+	// Mail tunes the mails; its ports, Clock and Log are set here.
+	Mail mailsvc.ServiceDeps
 	// Limits tune the payment flow; Amount and PaymentDeadline are the configuration's.
 	Limits accountsvc.Limits
 	// Rates stands in for the source of FX_SOURCE, behind the same guard.
@@ -111,6 +115,9 @@ func (a *App) build(ctx context.Context, options Options) error {
 	if err := a.buildWebhooks(options); err != nil {
 		return err
 	}
+	if err := a.buildMail(options); err != nil {
+		return err
+	}
 	if err := a.Subscriptions.Prepare(ctx, slices.Sorted(maps.Keys(a.subscribers))...); err != nil {
 		return err
 	}
@@ -154,14 +161,18 @@ func (a *App) buildLog(ctx context.Context, options Options) error {
 		host = "unknown"
 	}
 	settings := relay.Settings{LeaseTTL: relayLeaseTTL, Holder: fmt.Sprintf("%s/%d", host, os.Getpid()), Now: a.Clock, Logger: a.Log,
-		Hooks: relay.Hooks{Moved: a.Metrics.Relayed}}
+		Hooks: relay.Hooks{Moved: a.Metrics.Relayed, Handled: a.Metrics.Handled, Failed: func(name string, _ error) { a.Metrics.Redelivered(name) }}}
 	leases := database.NewLeases(a.DB, a.Clock)
 	a.Subscriptions = relay.NewSubscriptions(a.log, leases, settings)
 	a.Relay = relay.New(a.log, leases, settings, a.Subscriptions.Wake)
 	a.Ledger.OnCommit = a.Relay.Wake
 	a.Waiters = relay.NewWaiters(0, 0)
-	a.Streams, err = stream.NewHub(ctx, a.log, options.Streams, a.Metrics)
-	return err
+	if a.Streams, err = stream.NewHub(ctx, a.log, options.Streams, a.Metrics); err != nil {
+		return err
+	}
+	letters := database.NewDeadLetters(a.DB, a.Clock)
+	a.Letters = deadletter.NewService(deadletter.ServiceDeps{Letters: letters, Events: letters, Clock: a.Clock, Log: a.Log, Alert: a.Metrics.Alert})
+	return a.Metrics.ObserveDeadLetters(a.Clock, letters.CountDeadLetters)
 }
 
 func (a *App) buildServices(options Options) (err error) {
@@ -224,11 +235,12 @@ func (a *App) buildServer(options Options) error {
 		return err
 	}
 	a.Server, err = webapi.NewServer(webapi.Deps{
-		Accounts: a.Service,
-		Webhooks: a.Webhooks.Service,
-		Users:    webuser.New(a.Users),
-		Auth:     webauth.New(a.Auth),
-		Health:   a.health(),
+		Accounts:    a.Service,
+		Webhooks:    a.Webhooks.Service,
+		Users:       webuser.New(a.Users),
+		Auth:        webauth.New(a.Auth),
+		Health:      a.health(),
+		DeadLetters: a.Letters,
 		Events: events.New(events.Deps{
 			Hub: a.Streams, Verifier: a.Auth, Sent: a.Metrics.Streamed, Log: a.Log, Times: options.StreamTimes,
 		}),

@@ -142,20 +142,6 @@ type Review struct {
 	CreatedAt     time.Time
 }
 
-// DeadLetter is an event that could not be worked off, with the reason.
-type DeadLetter struct {
-	ID        uuid.UUID
-	Source    string // "inbox"
-	SourceID  uuid.UUID
-	Reason    string
-	LastError string
-	Tries     int
-	Payload   string
-	Status    string // "open", "redriven", "discarded"
-	CreatedAt time.Time
-	SettledAt time.Time
-}
-
 // ProviderCall is one call to a provider, for the timeline.
 type ProviderCall struct {
 	ID            uuid.UUID

@@ -6,6 +6,9 @@ import (
 	"github.com/google/uuid"
 )
 
+// Channel names webhooks among the deliveries that can become dead letters.
+const Channel = "webhook"
+
 // DeliveryStatus is what became of a delivery.
 type DeliveryStatus string
 

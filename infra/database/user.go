@@ -28,22 +28,28 @@ type userRow struct {
 	PasswordHash    string
 	Role            string
 	TokenGeneration int64
-	CreatedAt       time.Time
-	UpdatedAt       time.Time
-	DeletedAt       *time.Time
+	// EmailNotifications is 1, or 0 for a user who wants none.
+	EmailNotifications int
+	CreatedAt          time.Time
+	UpdatedAt          time.Time
+	DeletedAt          *time.Time
 }
 
 func (userRow) TableName() string { return "users" }
 
 func userToRow(u user.User) userRow {
 	s := u.State()
-	return userRow{ID: s.ID, Username: s.Username, Email: s.Email, PasswordHash: s.PasswordHash, Role: string(s.Role),
+	notified := 1
+	if s.Muted {
+		notified = 0
+	}
+	return userRow{EmailNotifications: notified, ID: s.ID, Username: s.Username, Email: s.Email, PasswordHash: s.PasswordHash, Role: string(s.Role),
 		TokenGeneration: s.Generation, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt, DeletedAt: s.DeletedAt}
 }
 
 func (r userRow) toUser() user.User {
 	state := user.State{ID: r.ID, Username: r.Username, Email: r.Email, PasswordHash: r.PasswordHash, Role: user.Role(r.Role),
-		Generation: r.TokenGeneration, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
+		Generation: r.TokenGeneration, Muted: r.EmailNotifications == 0, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
 	if r.DeletedAt != nil {
 		at := r.DeletedAt.UTC()
 		state.DeletedAt = &at
@@ -185,7 +191,8 @@ func storeUser(tx *gorm.DB, before, after user.User, act user.Audit) error {
 	row := userToRow(after)
 	update := tx.Table("users").Where("id = ? AND token_generation = ?", row.ID, before.Generation()).Updates(map[string]any{
 		"username": row.Username, "email": row.Email, "password_hash": row.PasswordHash, "role": row.Role,
-		"token_generation": row.TokenGeneration, "updated_at": row.UpdatedAt, "deleted_at": row.DeletedAt})
+		"token_generation": row.TokenGeneration, "updated_at": row.UpdatedAt, "email_notifications": row.EmailNotifications,
+		"deleted_at": row.DeletedAt})
 	if update.Error != nil {
 		return update.Error
 	}

@@ -155,6 +155,19 @@ func (w *Webhooks) Resend(ctx context.Context, endpointID, deliveryID uuid.UUID,
 	return reopened[0], nil
 }
 
+// redriveDelivery is how a dead letter's delivery is taken up again.
+func redriveDelivery(tx *gorm.DB, id uuid.UUID, now time.Time) error {
+	var row deliveryRow
+	err := tx.Where("id = ? AND status = ?", id, string(notification.DeliveryDead)).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return errs.New(errs.Conflict, "not_dead", "What this dead letter is about is not dead any more.")
+	}
+	if err != nil {
+		return err
+	}
+	return reopenDelivery(tx, row.EndpointID, id, momentOf(now))
+}
+
 // reopenDelivery makes a delivery of the endpoint due now, with the whole schedule before it, and wakes the endpoint even from
 // a rest: somebody wants to see it go. errs.NotFound; errs.Conflict "endpoint_disabled".
 func reopenDelivery(tx *gorm.DB, endpointID, deliveryID uuid.UUID, now moment) error {

@@ -39,6 +39,7 @@ type Metrics struct {
 	streamEvents, streamEnds, deliveries                         metric.Int64Counter
 	streams                                                      metric.Int64UpDownCounter
 	webhookTook, providerTook, requestTook, deliveryTook         metric.Float64Histogram
+	delivery                                                     deliveryMetrics
 
 	mu       sync.RWMutex
 	prepared map[labels]prepared
@@ -93,6 +94,7 @@ func (m *Metrics) open() error {
 	m.webhookTook = seconds("florin_webhook_duration", "From a webhook's arrival to its answer.")
 	m.providerTook = seconds("florin_provider_call_duration", "Time that a provider took to answer.")
 	m.requestTook = seconds("florin_http_request_duration", "Time from a request to its answer, preferred waits included.")
+	m.delivery.open(counter, seconds)
 	return errors.Join(failures...)
 }
 

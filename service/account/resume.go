@@ -155,8 +155,9 @@ func (s *Service) giveUp(ctx context.Context, row *account.InboxRecord, cause er
 		}
 		now := s.now()
 		stored.Status, stored.Reason, stored.NextAttemptAt, stored.ProcessedAt = account.InboxDead, reasonOf(cause), time.Time{}, now
-		u.AddDeadLetter(account.DeadLetter{ID: id, Source: "inbox", SourceID: stored.ID, Reason: reasonOf(cause), LastError: plain(cause.Error(), 500),
-			Tries: stored.Tries, Payload: string(stored.Event.Raw), Status: "open", CreatedAt: now})
+		u.AddDeadLetter(account.DeadLetter{ID: id, Source: account.DeadInbox, SourceID: stored.ID, TransactionID: stored.Event.TransactionID,
+			Reason: reasonOf(cause), LastError: plain(cause.Error(), 500),
+			Tries: stored.Tries, Payload: string(stored.Event.Raw), Status: account.DeadLetterOpen, CreatedAt: now})
 		dead = true
 		return nil
 	})

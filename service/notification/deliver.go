@@ -282,8 +282,8 @@ func deadLetter(d notification.Delivery, failure string, at time.Time) *account.
 	if err != nil {
 		id = uuid.New()
 	}
-	return &account.DeadLetter{ID: id, Source: "delivery", SourceID: d.ID, Reason: "webhook not delivered within its schedule",
-		LastError: failure, Tries: d.Tries, Payload: string(d.Body), Status: "open", CreatedAt: at}
+	return &account.DeadLetter{ID: id, Source: account.DeadDelivery, SourceName: notification.Channel, SourceID: d.ID, TransactionID: d.TransactionID,
+		Reason: "not_delivered", LastError: failure, Tries: d.Tries, Payload: string(d.Body), Status: account.DeadLetterOpen, CreatedAt: at}
 }
 
 func outcomeOf(r notification.Result) string {
