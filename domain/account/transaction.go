@@ -141,14 +141,15 @@ func (t *Transaction) Failure() *Failure { return t.failure }
 
 // Direction is "in" or "out" as the account sees it.
 func (t *Transaction) Direction(accountID uuid.UUID) string {
-	switch {
-	case t.Type == TypeDeposit:
+	switch t.Type {
+	case TypeDeposit, TypeRefundReversal, TypeChargebackReversal, TypePayoutReturn:
 		return "in"
-	case t.Type == TypeTransfer && accountID == t.CounterpartyID:
-		return "in"
-	default:
-		return "out"
+	case TypeTransfer:
+		if accountID == t.CounterpartyID {
+			return "in"
+		}
 	}
+	return "out"
 }
 
 // RestoreStatus puts a transaction read from the store where it stood. It is for stores alone.
