@@ -18,7 +18,7 @@ func TestF67_FullRefundIsBookedOncePerRefund(t *testing.T) {
 		id, payment := c.paid(euros, "100.00", "EUR")
 		r.holdWebhooks()
 		r.done("/payments/"+payment+"/refunds", `{}`)
-		refund := r.payment(payment).Refunds[0].ID
+		refund := r.atBank(payment).Refunds[0].ID
 		body := part("payment.refunded", payment, id, "refund_id", refund, 10000, "EUR")
 		atOnce(64, func(i int) { assert.Equal(t, 200, r.webhook(fmt.Sprint("evt_refund_", i%8), body)) })
 		r.releaseWebhooks()
@@ -81,7 +81,7 @@ func TestF68_PartialRefundsAreBookedEachOnce(t *testing.T) {
 		r.quiet()
 		require.Equal(t, "0.00 0.00 0.00", c.balance(dollars), "all of it is exactly what was posted")
 		require.Equal(t, posted, r.count("SELECT SUM(posted_amount) FROM transactions WHERE type = 'refund' AND linked_transaction_id = ?", id))
-		for _, refund := range r.payment(payment).Refunds {
+		for _, refund := range r.atBank(payment).Refunds {
 			require.Equal(t, 200, r.webhook("evt_again_"+refund.ID, part("payment.refunded", payment, id, "refund_id", refund.ID, refund.Amount, "EUR")))
 		}
 		require.Len(t, r.followers(id), 4)
@@ -102,7 +102,7 @@ func TestF69_RefundThatFailsLaterGivesTheMoneyBack(t *testing.T) {
 		r.quiet()
 		require.Equal(t, []string{"refund completed 10000 10000", "refund_reversal completed 10000 10000"}, r.followers(id))
 		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
-		refund := r.payment(d.text(t, "payment_id")).Refunds[0].ID
+		refund := r.atBank(d.text(t, "payment_id")).Refunds[0].ID
 		atOnce(64, func(i int) {
 			assert.Equal(t, 200, r.webhook(fmt.Sprint("evt_failed_", i), part("refund.failed", d.text(t, "payment_id"), id, "refund_id", refund, 10000, "EUR")))
 		})
@@ -120,7 +120,7 @@ func TestF70_DisputeTakesTheMoneyOnceAndAlerts(t *testing.T) {
 		require.Equal(t, "100.00 0.00 100.00", c.balance(euros), "an inquiry moves nothing")
 		r.holdWebhooks()
 		r.done("/payments/"+payment+"/disputes", `{"amount":6000}`)
-		dispute := r.payment(payment).Disputes[0].ID
+		dispute := r.atBank(payment).Disputes[0].ID
 		atOnce(64, func(i int) {
 			assert.Equal(t, 200, r.webhook(fmt.Sprint("evt_disputed_", i%4), part("payment.disputed", payment, id, "dispute_id", dispute, 6000, "EUR")))
 		})
@@ -144,7 +144,7 @@ func TestF71_DisputeWonIsReversedExactlyOnceAndLostMovesNothingMore(t *testing.T
 		require.Equal(t, []string{fmt.Sprintf("chargeback completed 10000 %d", posted), fmt.Sprintf("chargeback_reversal completed 10000 %d", posted)},
 			r.followers(won.text(t, "id")))
 		require.Equal(t, posted, r.count("SELECT posted FROM accounts WHERE id = ?", dollars))
-		dispute := r.payment(won.text(t, "payment_id")).Disputes[0].ID
+		dispute := r.atBank(won.text(t, "payment_id")).Disputes[0].ID
 		atOnce(16, func(i int) {
 			assert.Equal(t, 200, r.webhook(fmt.Sprint("evt_won_", i), part("payment.dispute_won", won.text(t, "payment_id"), won.text(t, "id"), "dispute_id", dispute, 10000, "EUR")))
 		})
@@ -154,7 +154,7 @@ func TestF71_DisputeWonIsReversedExactlyOnceAndLostMovesNothingMore(t *testing.T
 		require.Equal(t, 200, c.transfer(dollars, other, "50.00", "USD").status)
 		r.done("/payments/"+won.text(t, "payment_id")+"/disputes", `{}`)
 		r.until(func() bool { return r.owed(dollars) == 5000 }, "half of it is owed")
-		again := r.payment(won.text(t, "payment_id")).Disputes[1].ID
+		again := r.atBank(won.text(t, "payment_id")).Disputes[1].ID
 		r.done("/disputes/"+again+"/won", "")
 		r.until(func() bool { return r.owed(dollars) == 0 }, "the debt is settled")
 		require.Equal(t, posted-5000, r.count("SELECT posted FROM accounts WHERE id = ?", dollars))
@@ -178,7 +178,7 @@ func TestF72_RefundBeforeCompletedWaitsForIt(t *testing.T) {
 		r.holdWebhooks()
 		r.complete(payment)
 		r.done("/payments/"+payment+"/refunds", `{}`)
-		refund := r.payment(payment).Refunds[0].ID
+		refund := r.atBank(payment).Refunds[0].ID
 		require.Equal(t, 200, r.webhook("evt_refund_first", part("payment.refunded", payment, id, "refund_id", refund, 10000, "EUR")))
 		require.Equal(t, "parked: the payment is not completed yet", r.inbox("evt_refund_first"))
 		require.Empty(t, r.followers(id))

@@ -42,8 +42,8 @@ func (r *rig) done(path, body string) answer {
 	return a
 }
 
-// payment is a payment as the bank has it.
-func (r *rig) payment(id string) ledgerPayment {
+// atBank is a payment as the bank has it.
+func (r *rig) atBank(id string) ledgerPayment {
 	var p ledgerPayment
 	require.NoError(r.t, json.Unmarshal(r.bank("GET", "/payments/"+id, "").body, &p))
 	return p
