@@ -99,6 +99,24 @@ var getStatus = Operation{
 	},
 }
 
+var refundTransaction = Operation{
+	ID: "refundTransaction", Tag: tagMoney, Summary: "Refund a deposit",
+	Description: "Gives money of a completed deposit back to its payer: a part of it, or all that is left. The amount is held at once, becomes a " +
+		"debit when the provider confirms, and is released when the refund fails. The answer is the refund, a transaction of its own that is " +
+		"linked to the deposit.",
+	Params: moneyParams{}, Body: transaction.RefundRequest{}, BodyOptional: true,
+	Example: map[string]any{"amount": "20.00"},
+	Answers: moneyAnswers, Problems: moneyProblems,
+}
+
+var cancelTransaction = Operation{
+	ID: "cancelTransaction", Tag: tagMoney, Summary: "Cancel a payment",
+	Description: "Gives an open deposit or withdrawal up, while its provider still allows it. 202 where the provider has not answered: its status " +
+		"tells what becomes of it. Canceling a canceled payment changes nothing.",
+	Params: moneyParams{}, Body: transaction.CancelRequest{}, BodyOptional: true,
+	Answers: moneyAnswers, Problems: moneyProblems,
+}
+
 var getTimeline = Operation{
 	ID: "getTransactionTimeline", Tag: tagTransactions, Summary: "See all that happened to a transaction",
 	Description: "The API call, provider calls, webhooks, state changes and entries in the order of their times, with trace ids.",

@@ -110,6 +110,8 @@ func routes(h handlers) []Route {
 
 		{get, "/transaction/:id", User, NoBody, General, h.transaction.Get, getTransaction},
 		{get, "/transaction/:id/status", User, NoBody, General, h.transaction.Status, getStatus},
+		{post, "/transaction/:id/refund", User, JSONBody, Money, h.transaction.Refund, refundTransaction},
+		{post, "/transaction/:id/cancel", User, JSONBody, Money, h.transaction.Cancel, cancelTransaction},
 		{get, "/transaction/:id/timeline", User, NoBody, General, h.transaction.Timeline, getTimeline},
 		{get, "/events", User, NoBody, General, h.events.Follow, followEvents},
 

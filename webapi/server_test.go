@@ -180,6 +180,8 @@ type fakeAccounts struct {
 	target   account.ExternalTarget
 	deposit  accountsvc.DepositRequest
 	transfer accountsvc.TransferRequest
+	refund   accountsvc.RefundRequest
+	cancel   accountsvc.CancelRequest
 	opened   accountsvc.OpenAccountRequest
 	outcome  accountsvc.Outcome
 	opening  accountsvc.AccountOutcome
@@ -211,6 +213,16 @@ func (f *fakeAccounts) Withdraw(_ context.Context, r accountsvc.WithdrawRequest)
 
 func (f *fakeAccounts) Transfer(_ context.Context, r accountsvc.TransferRequest) (accountsvc.Outcome, error) {
 	f.transfer = r
+	return f.keep(r.Call)
+}
+
+func (f *fakeAccounts) RefundTransaction(_ context.Context, r accountsvc.RefundRequest) (accountsvc.Outcome, error) {
+	f.refund = r
+	return f.keep(r.Call)
+}
+
+func (f *fakeAccounts) CancelTransaction(_ context.Context, r accountsvc.CancelRequest) (accountsvc.Outcome, error) {
+	f.cancel = r
 	return f.keep(r.Call)
 }
 

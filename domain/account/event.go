@@ -78,6 +78,27 @@ const (
 	ReceivedPending   ReceivedKind = "payment.pending"
 	ReceivedCompleted ReceivedKind = "payment.completed"
 	ReceivedFailed    ReceivedKind = "payment.failed"
+	// ReceivedRefunded says that money of a deposit went back to the payer: Ref is the refund, Amount what that refund alone gave back.
+	ReceivedRefunded ReceivedKind = "payment.refunded"
+	// ReceivedRefundFailed says that the refund Ref did not reach the payer, or came back: its money is at the provider again.
+	ReceivedRefundFailed ReceivedKind = "refund.failed"
+	// ReceivedDisputed says that the provider took Amount back because of the dispute Ref. An inquiry that moves no money
+	// is ReceivedIgnored.
+	ReceivedDisputed ReceivedKind = "payment.disputed"
+	// ReceivedDisputeWon says that the provider gave the money of the dispute Ref back.
+	ReceivedDisputeWon ReceivedKind = "payment.dispute_won"
+	// ReceivedDisputeLost says that the money of the dispute Ref stays where it is.
+	ReceivedDisputeLost ReceivedKind = "payment.dispute_lost"
+	// ReceivedPayoutReturned says that the money of a completed payout is at the provider again.
+	ReceivedPayoutReturned ReceivedKind = "payout.returned"
+	// ReceivedFee says what the provider kept for the payment: Ref is its own record of that, Amount the fee.
+	ReceivedFee ReceivedKind = "payment.fee"
+	// ReceivedConsult is an authentic event that does not state its facts, or that wants something done at the provider before
+	// they hold. It is stored, answered, and worked off by PaymentProvider.Consult.
+	ReceivedConsult ReceivedKind = "consult"
+	// ReceivedForeign is an authentic event that is not ours to book: of the other mode, test or live, or of an account that we
+	// never onboarded. Type and Failure say why. It is quarantined with an alert.
+	ReceivedForeign ReceivedKind = "foreign"
 	// ReceivedIgnored is an authentic event of a type that moves nothing here. It is stored as ignored.
 	ReceivedIgnored ReceivedKind = "ignored"
 )
@@ -94,11 +115,17 @@ type PaymentReceivedEvent struct {
 	Type          string
 	PaymentID     string
 	TransactionID uuid.UUID // ours, from the provider's metadata; uuid.Nil when it has none
-	Amount        int64     // minor units of Currency
-	Currency      string
-	Failure       *Failure
-	OccurredAt    time.Time
-	Cause         Cause
+	// AccountID is our account as the provider's metadata names it, uuid.Nil when it does not. It is a claim: our row is the authority.
+	AccountID uuid.UUID
+	// Ref is the refund, dispute or fee that the fact is about, "" where the payment itself is.
+	Ref string
+	// FollowID is our own id of the refund, where we started it; uuid.Nil otherwise.
+	FollowID   uuid.UUID
+	Amount     int64 // minor units of Currency
+	Currency   string
+	Failure    *Failure
+	OccurredAt time.Time
+	Cause      Cause
 	// Raw is the body as received, empty for a report. It is kept for redrive and for people.
 	Raw []byte
 }

@@ -31,6 +31,9 @@ type Needs struct {
 	Effects []EffectKey
 	// Transactions are locked, with their holds and with the accounts they speak of.
 	Transactions []uuid.UUID
+	// Families are transactions of which all that follows them is loaded and locked as well, under the lock of the one that is
+	// followed. They must be among Transactions. Whoever changes what follows a transaction names it here.
+	Families []uuid.UUID
 	// Accounts are locked too.
 	Accounts []uuid.UUID
 	// OpenPayments asks, under the accounts' locks, whether payments on them are still open.
@@ -46,6 +49,8 @@ type UnitOfWork interface {
 	Key() (*IdempotencyRecord, bool)
 	Inbox() (*InboxRecord, bool)
 	Effect(key EffectKey) bool
+	// Followers are the transactions that point to the one named, in the order of their ids; it wants Needs.Families.
+	Followers(transactionID uuid.UUID) []*Transaction
 	// OpenPayments says whether a payment on the account is still open; it wants Needs.OpenPayments.
 	OpenPayments(accountID uuid.UUID) bool
 
@@ -121,8 +126,8 @@ type InboxRecord struct {
 // EffectKey names one fact of a provider that had an effect here.
 type EffectKey struct {
 	Provider string
-	Ref      string // the payment that the fact is about
-	Effect   string // "captured", "paid_out", "failed"
+	Ref      string // the payment, refund, dispute or payout that the fact is about
+	Effect   string // "completed", "failed", "refunded", …
 }
 
 // Effect is a fact that had its effect, once.
@@ -186,6 +191,8 @@ type Books interface {
 	FindEntries(ctx context.Context, accountID uuid.UUID, filter EntryFilter) ([]EntryLine, error)
 	// FindTransactionByPayment returns the transaction that a provider's payment belongs to.
 	FindTransactionByPayment(ctx context.Context, provider, paymentID string) (*Transaction, error)
+	// FindFollowUp returns what follows a payment by the provider's id of it: of a refund, a dispute.
+	FindFollowUp(ctx context.Context, provider, ref string) (*Transaction, error)
 	// FindTimeline is all that is known of a transaction, in order of time.
 	FindTimeline(ctx context.Context, transactionID uuid.UUID) ([]TimelineItem, error)
 	// TransactionStatus is the current status of any transaction, for those who wait on it.
@@ -231,7 +238,7 @@ type Total struct {
 // TimelineItem is one thing that happened to a transaction.
 type TimelineItem struct {
 	At          time.Time
-	Kind        string // "api_call", "provider_call", "webhook", "state_change", "entry"
+	Kind        string // "api_call", "provider_call", "webhook", "state_change", "entry", "linked"
 	Summary     string
 	Detail      map[string]string
 	TraceParent string

@@ -199,6 +199,18 @@ func (b *Books) FindTransactionByPayment(ctx context.Context, provider, paymentI
 	return row.toTransaction()
 }
 
+// FindFollowUp implements account.Books.
+func (b *Books) FindFollowUp(ctx context.Context, provider, ref string) (*account.Transaction, error) {
+	var row transactionRow
+	err := b.reader(ctx).Where(`provider = ? AND payment_id = ? AND payment_id IS NOT NULL
+		AND type IN ('refund', 'refund_reversal', 'chargeback', 'chargeback_reversal', 'payout_return', 'correction', 'fee')
+		AND type IN ('refund', 'chargeback')`, provider, ref).Take(&row).Error
+	if err != nil {
+		return nil, found("find what follows a payment", "Transaction", err)
+	}
+	return row.toTransaction()
+}
+
 // TransactionStatus implements account.Books.
 func (b *Books) TransactionStatus(ctx context.Context, transactionID uuid.UUID) (account.PaymentStatus, error) {
 	var status []string

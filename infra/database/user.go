@@ -163,7 +163,7 @@ func (s *Users) MoneyOnAccounts(ctx context.Context, userID uuid.UUID) (bool, er
 func moneyOnAccounts(tx *gorm.DB, userID uuid.UUID) (bool, error) {
 	var count int64
 	err := tx.Raw(`SELECT
-		(SELECT COUNT(*) FROM accounts WHERE user_id = ? AND kind = 'user' AND (posted <> 0 OR held <> 0)) +
+		(SELECT COUNT(*) FROM accounts WHERE user_id = ? AND kind = 'user' AND (posted <> 0 OR held <> 0 OR receivable <> 0)) +
 		(SELECT COUNT(*) FROM transactions t JOIN accounts a ON a.id = t.account_id
 		  WHERE a.user_id = ? AND a.kind = 'user' AND t.next_attempt_at IS NOT NULL)`, userID, userID).Scan(&count).Error
 	return count > 0, err

@@ -137,7 +137,7 @@ func openHarness(t *testing.T) providertest.Harness {
 		Render:          render,
 		Sign:            sign,
 		SignatureHeader: standardwebhooks.HeaderWebhookSignature,
-		Unhandled:       []byte(`{"type":"payment.refunded","timestamp":"2026-01-01T00:00:00Z","data":{"refund_id":"re_1"}}`),
+		Unhandled:       []byte(`{"type":"customer.created","timestamp":"2026-01-01T00:00:00Z","data":{"refund_id":"re_1"}}`),
 	}
 }
 
