@@ -129,6 +129,8 @@ func openHarness(t *testing.T) providertest.Harness {
 		Now:      fixedClock,
 		Inject:   w.inject,
 		Attempts: w.sent,
+		Target:   account.ExternalTarget{BankAccountNumber: "DE02120300000000202051"},
+		Failure:  account.Failure{Code: "declined", Message: "No."},
 		Complete: func(t testing.TB, id string) { post(t, url+"/payments/"+id+"/complete", "") },
 		Fail: func(t testing.TB, id, code string) {
 			post(t, url+"/payments/"+id+"/fail", fmt.Sprintf(`{"code":%q,"message":"No."}`, code))
