@@ -51,16 +51,23 @@ func (c *Client) cancelDeposit(ctx context.Context, ref account.PaymentRef) erro
 		}
 	}
 	if open != nil {
-		return c.refusedIsNoError(c.call(ctx, how{key: c.cancelKey(open.ID, open.Status)}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
-			got, err := api.CheckoutSessions.Expire(open.ID, &stripe.CheckoutSessionExpireParams{Params: p})
-			if err != nil {
-				return nil, err
-			}
-			return got.LastResponse, nil
-		}))
+		return c.postExpireSession(ctx, open.ID, c.cancelKey(open.ID, open.Status))
 	}
-	id := found.intent.ID
-	return c.refusedIsNoError(c.call(ctx, how{key: c.cancelKey(id, found.intent.Status)}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+	return c.postCancelIntent(ctx, found.intent.ID, c.cancelKey(found.intent.ID, found.intent.Status))
+}
+
+func (c *Client) postExpireSession(ctx context.Context, id, key string) error {
+	return c.refusedIsNoError(c.call(ctx, how{key: key}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+		got, err := api.CheckoutSessions.Expire(id, &stripe.CheckoutSessionExpireParams{Params: p})
+		if err != nil {
+			return nil, err
+		}
+		return got.LastResponse, nil
+	}))
+}
+
+func (c *Client) postCancelIntent(ctx context.Context, id, key string) error {
+	return c.refusedIsNoError(c.call(ctx, how{key: key}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
 		got, err := api.PaymentIntents.Cancel(id, &stripe.PaymentIntentCancelParams{Params: p})
 		if err != nil {
 			return nil, err
@@ -100,9 +107,12 @@ func (c *Client) cancelWithdrawal(ctx context.Context, ref account.PaymentRef) e
 	if found.payout.Status != "pending" {
 		return nil
 	}
-	h := how{key: c.cancelKey(found.payout.ID, found.payout.Status), account: string(found.transfer.Destination)}
-	return c.refusedIsNoError(c.call(ctx, h, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
-		got, err := api.Payouts.Cancel(found.payout.ID, &stripe.PayoutParams{Params: p})
+	return c.postCancelPayout(ctx, found.payout.ID, string(found.transfer.Destination), c.cancelKey(found.payout.ID, found.payout.Status))
+}
+
+func (c *Client) postCancelPayout(ctx context.Context, id, connected, key string) error {
+	return c.refusedIsNoError(c.call(ctx, how{key: key, account: connected}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+		got, err := api.Payouts.Cancel(id, &stripe.PayoutParams{Params: p})
 		if err != nil {
 			return nil, err
 		}

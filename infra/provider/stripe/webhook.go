@@ -15,14 +15,16 @@ import (
 
 // envelope is an event around its object.
 type envelope struct {
-	ID       string `json:"id"`
-	Type     string `json:"type"`
-	Account  string `json:"account"` // the connected account that it is of, "" for our own
-	Livemode *bool  `json:"livemode"`
-	Created  int64  `json:"created"`
-	Data     struct {
-		Object json.RawMessage `json:"object"`
-	} `json:"data"`
+	ID       string    `json:"id"`
+	Type     string    `json:"type"`
+	Account  string    `json:"account"` // the connected account that it is of, "" for our own
+	Livemode *bool     `json:"livemode"`
+	Created  int64     `json:"created"`
+	Data     eventData `json:"data"`
+}
+
+type eventData struct {
+	Object json.RawMessage `json:"object"`
 }
 
 // ParseWebhook implements account.PaymentProvider. It reads what an event needs whatever API version the event is rendered
