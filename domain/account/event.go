@@ -78,6 +78,8 @@ const (
 	ReceivedPending   ReceivedKind = "payment.pending"
 	ReceivedCompleted ReceivedKind = "payment.completed"
 	ReceivedFailed    ReceivedKind = "payment.failed"
+	// ReceivedAttemptFailed says that an attempt of the payer failed. The payment is open as before: he may try again.
+	ReceivedAttemptFailed ReceivedKind = "payment.attempt_failed"
 	// ReceivedRefunded says that money of a deposit went back to the payer: Ref is the refund, Amount what that refund alone gave back.
 	ReceivedRefunded ReceivedKind = "payment.refunded"
 	// ReceivedRefundFailed says that the refund Ref did not reach the payer, or came back: its money is at the provider again.

@@ -48,3 +48,15 @@ type Onboarding interface {
 	// GetPayoutAccount asks the provider how far the account is. UserID is not set.
 	GetPayoutAccount(ctx context.Context, id string) (PayoutAccount, error)
 }
+
+// FailureCount is how many deposits, and attempts at deposits, failed.
+type FailureCount struct{ OnAccount, FromAddress int }
+
+// DepositFailures remembers where deposits were asked for from and counts those that failed: whoever tries out stolen cards
+// has many.
+type DepositFailures interface {
+	// NoteOrigin stores the client's address with the transaction.
+	NoteOrigin(ctx context.Context, transactionID uuid.UUID, address string, at time.Time) error
+	// CountFailures counts what failed on the account, and of what was asked for from the address, since the time.
+	CountFailures(ctx context.Context, accountID uuid.UUID, address string, since time.Time) (FailureCount, error)
+}

@@ -23,6 +23,8 @@ type initiation struct {
 	moneySource string
 	paymentFlow string
 	target      *account.ExternalTarget
+	// refusal is what admit said.
+	refusal error
 }
 
 // initiate is the way of a new payment: our row first, then the provider with no transaction open, then what the
@@ -38,6 +40,7 @@ func (s *Service) initiate(ctx context.Context, in initiation) (Outcome, error) 
 	if err != nil {
 		return Outcome{}, err
 	}
+	in.refusal = s.admit(ctx, provider, &in)
 	key := s.keyOf(in.call, id)
 	out, err := s.begin(ctx, in, id, key)
 	if errors.Is(err, errDryRun) {
@@ -51,6 +54,7 @@ func (s *Service) initiate(ctx context.Context, in initiation) (Outcome, error) 
 	}
 	crashpoint.Hit(crashpoint.RequestCommitted)
 	s.meter.Moved(in.kind, "", account.PaymentStatusInitiated)
+	s.noteCards(ctx, in.call, id, in.kind)
 	s.callProvider(ctx, &out, provider, key, in.call.Wait > 0)
 	s.wait(ctx, &out, in.call)
 	s.keepAnswer(ctx, key, &out)
@@ -81,6 +85,9 @@ func (s *Service) open(ctx context.Context, u account.UnitOfWork, in initiation,
 	}
 	if err := a.CheckActive(); err != nil {
 		return err
+	}
+	if in.refusal != nil {
+		return in.refusal
 	}
 	posted, conversion, err := q.convert(in.amount, a.Currency, in.rounding)
 	if err != nil {

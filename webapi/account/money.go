@@ -8,6 +8,7 @@ import (
 	accountsvc "florin/service/account"
 	"florin/webapi/call"
 	"florin/webapi/decode"
+	"florin/webapi/middleware"
 )
 
 // MoneyRequest is what every request that moves money has in common.
@@ -35,5 +36,8 @@ func readCall(c *fiber.Ctx, body any, common *MoneyRequest) (accountsvc.Call, er
 	}
 	asked.AccountID, asked.Amount, asked.Currency = accountID, string(common.Amount), common.Currency
 	asked.Metadata, asked.Provider = common.Metadata, common.Provider
+	if address := middleware.Address(c); address.IsValid() {
+		asked.Address = address.String()
+	}
 	return asked, nil
 }

@@ -181,7 +181,7 @@ func TestF40_AFailedAttemptIsNotTheEnd(t *testing.T) {
 	require.Equal(t, "client_secret", made.NextAction.Type)
 	require.NotEmpty(t, made.NextAction.ClientSecret)
 	b.stripe.Decline(made.PaymentID, "insufficient_funds")
-	require.Equal(t, account.ReceivedPending, b.last("payment_intent.payment_failed").Kind)
+	require.Equal(t, account.ReceivedAttemptFailed, b.last("payment_intent.payment_failed").Kind)
 	b.stripe.PayPart(made.PaymentID, 700)
 	event := b.last("payment_intent.succeeded")
 	require.Equal(t, account.ReceivedCompleted, event.Kind)

@@ -100,7 +100,7 @@ var translations = map[string]func(envelope, *account.PaymentReceivedEvent) erro
 	"payment_intent.succeeded":      ofIntent("succeeded"),
 	"payment_intent.processing":     ofIntent("processing"),
 	"payment_intent.canceled":       ofIntent("canceled"),
-	"payment_intent.payment_failed": ofIntent("requires_payment_method"), // an attempt's end, not the payment's
+	"payment_intent.payment_failed": ofAttempt,
 
 	"checkout.session.completed":               ofSession(""),
 	"checkout.session.async_payment_succeeded": ofSession("paid"),
@@ -148,6 +148,15 @@ func ofIntent(status string) func(envelope, *account.PaymentReceivedEvent) error
 		}
 		return err
 	}
+}
+
+// ofAttempt: a failed attempt is not the end of its payment.
+func ofAttempt(e envelope, event *account.PaymentReceivedEvent) error {
+	if err := ofIntent("requires_payment_method")(e, event); err != nil {
+		return err
+	}
+	event.Kind = account.ReceivedAttemptFailed
+	return nil
 }
 
 func ofSession(said string) func(envelope, *account.PaymentReceivedEvent) error {
