@@ -6,6 +6,7 @@ import (
 	webaccount "florin/webapi/account"
 	webauth "florin/webapi/auth"
 	"florin/webapi/health"
+	"florin/webapi/payout"
 	"florin/webapi/transaction"
 	webuser "florin/webapi/user"
 	"florin/webapi/wire"
@@ -209,4 +210,18 @@ var docsAsset = Operation{
 		Asset string `path:"asset" example:"swagger-ui.css"`
 	}{},
 	Answers: []Answer{{Status: http.StatusOK, ContentType: "*/*"}},
+}
+
+var onboard = Operation{
+	ID: "onboard", Tag: tagMoney, Summary: "Set up the account that withdrawals with Stripe are paid to",
+	Description: "Opens a payout account for the caller where there is none yet, and answers with the page on which it is completed.",
+	Answers:     []Answer{{Status: http.StatusOK, Body: payout.Link{}}},
+	Problems:    []int{http.StatusBadRequest, http.StatusUnprocessableEntity},
+}
+
+var onboardStatus = Operation{
+	ID: "onboardStatus", Tag: tagMoney, Summary: "See how far the payout account is",
+	Description: "Both are false where there is no account yet.",
+	Answers:     []Answer{{Status: http.StatusOK, Body: payout.Status{}}},
+	Problems:    []int{http.StatusBadRequest, http.StatusUnprocessableEntity},
 }

@@ -8,6 +8,7 @@ import (
 	"florin/webapi/deadletter"
 	"florin/webapi/events"
 	"florin/webapi/health"
+	"florin/webapi/payout"
 	"florin/webapi/transaction"
 	webuser "florin/webapi/user"
 	"florin/webapi/webhookendpoint"
@@ -77,6 +78,7 @@ type handlers struct {
 	user        *webuser.Handlers
 	auth        *webauth.Handlers
 	events      *events.Handlers
+	payout      *payout.Handlers
 	health      *health.Handlers
 	docs        *docs
 	letters     *deadletter.Handlers
@@ -123,6 +125,9 @@ func routes(h handlers) []Route {
 		{post, "/webhook-endpoints/:id/rotate-secret", User, JSONBody, General, h.endpoints.Rotate, rotateSecret},
 		{get, "/webhook-endpoints/:id/deliveries", User, NoBody, General, h.endpoints.Deliveries, listDeliveries},
 		{post, "/webhook-endpoints/:id/deliveries/:delivery_id/resend", User, JSONBody, General, h.endpoints.Resend, resendDelivery},
+
+		{post, "/stripe/account/onboard", User, NoBody, General, h.payout.Onboard, onboard},
+		{get, "/stripe/account/onboard/status", User, NoBody, General, h.payout.Status, onboardStatus},
 
 		{post, "/webhook/payment", Signed, WebhookBody, Providers, h.webhooks.PaymentWebhookHandler, paymentWebhook},
 		{post, "/webhook/:provider", Signed, WebhookBody, Providers, h.webhooks.ProviderWebhookHandler, providerWebhook},

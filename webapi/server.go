@@ -23,6 +23,7 @@ import (
 	"florin/webapi/events"
 	"florin/webapi/health"
 	"florin/webapi/middleware"
+	"florin/webapi/payout"
 	"florin/webapi/problem"
 	"florin/webapi/transaction"
 	webuser "florin/webapi/user"
@@ -42,6 +43,7 @@ type Deps struct {
 	Webhooks webhookendpoint.Service
 	Users    *webuser.Handlers
 	Auth     *webauth.Handlers
+	Payouts  *payout.Handlers
 	Health   *health.Handlers
 	Events   *events.Handlers
 	// DeadLetters is for administrators.
@@ -125,7 +127,7 @@ func NewServer(deps Deps) (*Server, error) {
 		}),
 		endpoints:   webhookendpoint.New(deps.Webhooks, deps.Cursors),
 		transaction: transaction.New(deps.Accounts),
-		user:        deps.Users, auth: deps.Auth, events: deps.Events, health: deps.Health, docs: pages, adminDocs: &docs{},
+		user:        deps.Users, auth: deps.Auth, payout: deps.Payouts, events: deps.Events, health: deps.Health, docs: pages, adminDocs: &docs{},
 		letters: deadletter.New(deps.DeadLetters, deps.Cursors),
 	}
 	table, adminTable := routes(all), adminRoutes(all)

@@ -20,6 +20,7 @@ import (
 	"florin/infra/database"
 	"florin/infra/provider/mock"
 	"florin/infra/provider/mock/bank"
+	"florin/infra/provider/stripe"
 	"florin/pkg/crashpoint"
 	"florin/pkg/eventbus"
 	"florin/pkg/telemetry"
@@ -27,6 +28,7 @@ import (
 	"florin/service/auth"
 	"florin/service/deadletter"
 	mailsvc "florin/service/mail"
+	"florin/service/payout"
 	"florin/service/relay"
 	"florin/service/stream"
 	"florin/service/sweep"
@@ -67,9 +69,14 @@ type App struct {
 	mail        *mailsvc.Service // nil without SMTP_URL
 	log         *database.Log
 	subscribers map[string]eventbus.PositionedHandler
-	mock        *mock.Client
-	bankServer  *http.Server
-	tracesStop  func(context.Context) error
+	mock        *mock.Client   // nil in production
+	stripe      *stripe.Client // nil without a key
+	providers   map[string]account.PaymentProvider
+	payouts     *payout.Service
+
+	payoutAccounts *database.PayoutAccounts
+	bankServer     *http.Server
+	tracesStop     func(context.Context) error
 
 	public, admin, bankListener, webhooks net.Listener
 	certificate                           atomic.Pointer[tls.Certificate]

@@ -137,7 +137,10 @@ func (a *App) Reload(fresh Config) error {
 	failures := []error{
 		describe("JWT_SECRET", a.Auth.SetSecrets(reveal(fresh.JWTSecrets))),
 		describe("JWT_SECRET", a.Webhooks.vault.SetSecrets(reveal(fresh.JWTSecrets))),
-		describe("MOCK_WEBHOOK_SECRET", a.mock.SetWebhookSecrets(reveal(fresh.MockWebhookSecrets))),
+		describe("STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET", a.reloadStripe(fresh)),
+	}
+	if a.mock != nil {
+		failures = append(failures, describe("MOCK_WEBHOOK_SECRET", a.mock.SetWebhookSecrets(reveal(fresh.MockWebhookSecrets))))
 	}
 	if a.Config.TLSCert != "" {
 		failures = append(failures, a.loadCertificate())

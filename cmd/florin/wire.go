@@ -19,8 +19,10 @@ import (
 	"florin/domain/fx"
 	"florin/infra/database"
 	"florin/infra/fx/fixed"
+	"florin/infra/provider/breaker"
 	"florin/infra/provider/mock"
 	"florin/infra/provider/mock/bank"
+	"florin/infra/provider/stripe"
 	"florin/pkg/eventbus"
 	"florin/pkg/telemetry"
 	accountsvc "florin/service/account"
@@ -37,6 +39,7 @@ import (
 	"florin/webapi/decode"
 	"florin/webapi/events"
 	"florin/webapi/middleware"
+	webpayout "florin/webapi/payout"
 	webuser "florin/webapi/user"
 )
 
@@ -61,6 +64,8 @@ type Options struct {
 	Limits accountsvc.Limits
 	// Rates stands in for the source of FX_SOURCE, behind the same guard.
 	Rates fx.Source
+	// Breaker tunes the circuit breakers of the providers; Log and Changed are set here.
+	Breaker breaker.Config
 	// EventBus is put around the bus that payment events are published on.
 	EventBus func(eventbus.Publisher) eventbus.Publisher
 	// Streams and StreamTimes tune the event streams.
@@ -105,9 +110,15 @@ func (a *App) build(ctx context.Context, options Options) error {
 	if err := a.openListeners(ctx); err != nil {
 		return err
 	}
-	if err := a.openBank(ctx); err != nil {
+	if a.Config.withMock() {
+		if err := a.openBank(ctx); err != nil {
+			return err
+		}
+	}
+	if err := a.openStripe(); err != nil {
 		return err
 	}
+	a.buildProviders(options.Breaker)
 	if err := a.buildLog(ctx, options); err != nil {
 		return err
 	}
@@ -187,16 +198,18 @@ func (a *App) buildServices(options Options) (err error) {
 		bus = options.EventBus(bus)
 	}
 	a.Service = accountsvc.NewService(accountsvc.ServiceDeps{
-		Ledger:    a.Ledger,
-		Books:     a.Books,
-		EventBus:  bus,
-		Providers: accountsvc.Providers{Default: a.Config.PaymentProvider, ByName: a.providers()},
-		Rates:     fx.NewGuard(rates, 0, a.Clock),
-		Waiter:    a.Waiters,
-		Clock:     a.Clock,
-		Log:       a.Log,
-		Meter:     a.Metrics,
-		Limits:    limits,
+		Ledger:          a.Ledger,
+		Books:           a.Books,
+		EventBus:        bus,
+		Providers:       accountsvc.Providers{Default: a.Config.PaymentProvider, ByName: a.providers},
+		PayoutAccounts:  map[string]account.PayoutAccounts{stripe.Name: a.payoutAccounts},
+		DepositFailures: map[string]account.DepositFailures{stripe.Name: database.NewDepositFailures(a.DB)},
+		Rates:           fx.NewGuard(rates, 0, a.Clock),
+		Waiter:          a.Waiters,
+		Clock:           a.Clock,
+		Log:             a.Log,
+		Meter:           a.Metrics,
+		Limits:          limits,
 	})
 	users := database.NewUsers(a.DB)
 	a.Auth, err = auth.NewService(auth.ServiceDeps{Users: users, Sessions: users, Secrets: reveal(a.Config.JWTSecrets), Now: a.Clock})
@@ -207,14 +220,13 @@ func (a *App) buildServices(options Options) (err error) {
 	if err != nil {
 		return err
 	}
+	if a.payouts, err = a.newPayouts(); err != nil {
+		return err
+	}
 	sweeping := options.Sweep
 	sweeping.Due, sweeping.Payments, sweeping.Clock, sweeping.Log = database.NewDue(a.DB), a.Service, a.Clock, a.Log
 	a.Sweep = sweep.New(sweeping)
 	return a.Metrics.Observe(telemetry.Backlog{OldestWaiting: a.oldestWaiting, Lag: a.subscriberLag})
-}
-
-func (a *App) providers() map[string]account.PaymentProvider {
-	return map[string]account.PaymentProvider{a.mock.Name(): a.mock}
 }
 
 func (a *App) buildServer(options Options) error {
@@ -246,7 +258,8 @@ func (a *App) buildServer(options Options) error {
 		}),
 		Verifier:       a.Auth,
 		Received:       eventbus.NewReceived(accountsvc.NewPaymentEventHandler(a.Service)),
-		Providers:      a.providers(),
+		Providers:      a.providers,
+		Payouts:        webpayout.New(a.payouts),
 		Cursors:        cursors,
 		Limiter:        limiter,
 		WebhookLimiter: webhookLimiter,
