@@ -301,9 +301,9 @@ func TestS32_CardTesting(t *testing.T) {
 		// Eight attempts and two payments failed: that is ten.
 		c.deposit(euros, "1.00", "EUR").refused(t, 429, "too_many_failed_deposits")
 		require.Equal(t, int64(1), r.alerts("card_testing"))
-		r.begun(c, other, "1.00", "EUR") // another account is not concerned yet
+		_, first := r.begun(c, other, "1.00", "EUR") // another account is not concerned yet
 		for range 20 {
-			r.stripe.Decline(r.stripe.Kind("payment_intent")[2], "generic_decline")
+			r.stripe.Decline(first, "generic_decline")
 		}
 		r.deliver()
 		stranger := r.user()
@@ -397,11 +397,10 @@ func TestStripeEventsInEveryOrder(t *testing.T) {
 		for _, order := range orders {
 			id, intent := r.begun(c, euros, "10.00", "EUR")
 			ids = append(ids, id)
-			r.stripe.Decline(intent, "generic_decline")
 			r.stripe.Process(intent)
 			r.stripe.Pay(intent)
 			events := r.stripe.Events()
-			events = events[len(events)-4:] // failed attempt, processing, succeeded, charge
+			events = events[len(events)-4:] // created, processing, succeeded, charge
 			for _, i := range order {
 				require.Equal(t, 200, r.hook(events[i].Body))
 				require.Equal(t, 200, r.hook(events[i].Body))

@@ -49,14 +49,17 @@ type Onboarding interface {
 	GetPayoutAccount(ctx context.Context, id string) (PayoutAccount, error)
 }
 
-// FailureCount is how many deposits, and attempts at deposits, failed.
-type FailureCount struct{ OnAccount, FromAddress int }
+// DepositCount is how many deposits ended in one way.
+type DepositCount struct{ OnAccount, FromAddress int }
 
-// DepositFailures remembers where deposits were asked for from and counts those that failed: whoever tries out stolen cards
-// has many.
+// DepositFailures remembers where deposits were asked for from and counts how they end: whoever tries out stolen cards has many
+// that fail.
 type DepositFailures interface {
 	// NoteOrigin stores the client's address with the transaction.
 	NoteOrigin(ctx context.Context, transactionID uuid.UUID, address string, at time.Time) error
-	// CountFailures counts what failed on the account, and of what was asked for from the address, since the time.
-	CountFailures(ctx context.Context, accountID uuid.UUID, address string, since time.Time) (FailureCount, error)
+	// CountFailed counts deposits, and attempts at deposits, that failed on the account, and of what was asked for from the
+	// address, since the time.
+	CountFailed(ctx context.Context, accountID uuid.UUID, address string, since time.Time) (DepositCount, error)
+	// CountCompleted counts those that were completed.
+	CountCompleted(ctx context.Context, accountID uuid.UUID, address string, since time.Time) (DepositCount, error)
 }

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,29 +36,40 @@ func (s *DepositFailures) NoteOrigin(ctx context.Context, transactionID uuid.UUI
 
 // The failures of an account, and of an address: payments that ended so, and attempts at payments that are still open.
 const (
-	accountFailures = `SELECT
-	(SELECT COUNT(*) FROM transactions t WHERE t.account_id = ? AND t.type = 'deposit' AND t.status = 'failed' AND t.updated_at > ?) +
+	accountFailed = `SELECT
+	(SELECT COUNT(*) FROM transactions t WHERE t.account_id = @account AND t.type = 'deposit' AND t.status = 'failed' AND t.updated_at > @since) +
 	(SELECT COUNT(*) FROM inbox i JOIN transactions t ON t.id = i.transaction_id
-		WHERE i.kind = 'payment.attempt_failed' AND i.received_at > ? AND t.account_id = ?)`
-	addressFailures = `SELECT
+		WHERE i.kind = 'payment.attempt_failed' AND i.received_at > @since AND t.account_id = @account)`
+	addressFailed = `SELECT
 	(SELECT COUNT(*) FROM deposit_origins o JOIN transactions t ON t.id = o.transaction_id
-		WHERE o.address = ? AND o.created_at > ? AND t.status = 'failed') +
+		WHERE o.address = @address AND o.created_at > @since AND t.status = 'failed') +
 	(SELECT COUNT(*) FROM deposit_origins o JOIN inbox i ON i.transaction_id = o.transaction_id
-		WHERE o.address = ? AND o.created_at > ? AND i.kind = 'payment.attempt_failed')`
+		WHERE o.address = @address AND o.created_at > @since AND i.kind = 'payment.attempt_failed')`
+	accountCompleted = `SELECT COUNT(*) FROM transactions t
+		WHERE t.account_id = @account AND t.type = 'deposit' AND t.status = 'completed' AND t.created_at > @since`
+	addressCompleted = `SELECT COUNT(*) FROM deposit_origins o JOIN transactions t ON t.id = o.transaction_id
+		WHERE o.address = @address AND o.created_at > @since AND t.status = 'completed'`
 )
 
-// CountFailures implements account.DepositFailures.
-func (s *DepositFailures) CountFailures(ctx context.Context, accountID uuid.UUID, address string, since time.Time) (account.FailureCount, error) {
-	var count account.FailureCount
-	from, db := momentOf(since), s.db.Reader().WithContext(ctx)
-	if err := db.Raw(accountFailures, accountID, from, from, accountID).Row().Scan(&count.OnAccount); err != nil {
-		return account.FailureCount{}, toErrs("count failures", err)
+// CountFailed implements account.DepositFailures.
+func (s *DepositFailures) CountFailed(ctx context.Context, accountID uuid.UUID, address string, since time.Time) (account.DepositCount, error) {
+	return s.count(ctx, accountFailed, addressFailed, accountID, address, since)
+}
+
+// CountCompleted implements account.DepositFailures.
+func (s *DepositFailures) CountCompleted(ctx context.Context, accountID uuid.UUID, address string, since time.Time) (account.DepositCount, error) {
+	return s.count(ctx, accountCompleted, addressCompleted, accountID, address, since)
+}
+
+func (s *DepositFailures) count(ctx context.Context, onAccount, fromAddress string, accountID uuid.UUID, address string, since time.Time) (account.DepositCount, error) {
+	var count account.DepositCount
+	db := s.db.Reader().WithContext(ctx)
+	named := []any{sql.Named("account", accountID), sql.Named("address", address), sql.Named("since", momentOf(since))}
+	if err := db.Raw(onAccount, named...).Row().Scan(&count.OnAccount); err != nil {
+		return account.DepositCount{}, toErrs("count deposits", err)
 	}
-	if address == "" {
-		return count, nil
-	}
-	if err := db.Raw(addressFailures, address, from, address, from).Row().Scan(&count.FromAddress); err != nil {
-		return account.FailureCount{}, toErrs("count failures", err)
+	if err := db.Raw(fromAddress, named...).Row().Scan(&count.FromAddress); err != nil {
+		return account.DepositCount{}, toErrs("count deposits", err)
 	}
 	return count, nil
 }

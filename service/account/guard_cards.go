@@ -12,8 +12,8 @@ import (
 )
 
 // Whoever has stolen card numbers tries them out with small deposits, most of which fail. After so many failures in the
-// window, on one account or from one address, new deposits have to wait until the oldest is out of it. Networks share
-// addresses, so an address may have more.
+// window, on one account or from one address, new deposits have to wait until the oldest is out of it, unless at least as many
+// were paid: a shop has failures too. Networks share addresses, so an address may have more.
 const (
 	cardWindow          = time.Hour
 	cardFailuresAccount = 10
@@ -24,18 +24,28 @@ const (
 // guardCards is errs.Limited for a client whose deposits fail again and again. It counts rows, so that it holds on every
 // server and over a restart.
 func (s *Service) guardCards(ctx context.Context, c Call) error {
-	failures, ok := s.cards[c.Provider]
+	deposits, ok := s.cards[c.Provider]
 	if !ok {
 		return nil
 	}
-	count, err := failures.CountFailures(ctx, c.AccountID, network(c.Address), s.now().Add(-cardWindow))
+	from, since := network(c.Address), s.now().Add(-cardWindow)
+	failed, err := deposits.CountFailed(ctx, c.AccountID, from, since)
 	if err != nil {
 		return err
 	}
-	if count.OnAccount < cardFailuresAccount && count.FromAddress < cardFailuresAddress {
+	if failed.OnAccount < cardFailuresAccount && failed.FromAddress < cardFailuresAddress {
 		return nil
 	}
-	s.alert(ctx, "card_testing", "account_id", c.AccountID, "failures_on_account", count.OnAccount, "failures_from_address", count.FromAddress)
+	completed, err := deposits.CountCompleted(ctx, c.AccountID, from, since)
+	if err != nil {
+		return err
+	}
+	suspicious := func(failed, completed, limit int) bool { return failed >= limit && failed > completed }
+	if !suspicious(failed.OnAccount, completed.OnAccount, cardFailuresAccount) &&
+		!suspicious(failed.FromAddress, completed.FromAddress, cardFailuresAddress) {
+		return nil
+	}
+	s.alert(ctx, "card_testing", "account_id", c.AccountID, "failures_on_account", failed.OnAccount, "failures_from_address", failed.FromAddress)
 	limited := errs.New(errs.Limited, "too_many_failed_deposits", "Too many deposits failed. Wait before you try again.")
 	limited.RetryAfter = cardWait
 	return limited
