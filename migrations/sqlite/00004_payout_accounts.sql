@@ -14,7 +14,7 @@ CREATE UNIQUE INDEX payout_accounts_user_key ON payout_accounts (provider, user_
 
 -- Where deposits by card were asked for from, to find who tries stolen ones.
 CREATE TABLE deposit_origins (
-    transaction_id text        PRIMARY KEY REFERENCES transactions (id),
+    transaction_id text        NOT NULL PRIMARY KEY REFERENCES transactions (id),
     address        text        NOT NULL,
     created_at     timestamp   NOT NULL
 );
