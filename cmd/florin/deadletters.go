@@ -58,11 +58,14 @@ func (p *program) deadLettersCommand() *cobra.Command {
 	} {
 		var reason string
 		command := &cobra.Command{
-			Use: act.verb + " [ID...]", Short: act.short + "; without an id, all that are open of a source", Args: cobra.ArbitraryArgs,
-			RunE: func(c *cobra.Command, args []string) error {
+			Use: act.verb + " [ID...]", Short: act.short + "; without an id, all that are open of a source",
+			Args: func(_ *cobra.Command, args []string) error {
 				if (len(args) == 0) == (filter.Source == "") {
 					return errors.New("name either ids or a --source")
 				}
+				return nil
+			},
+			RunE: func(c *cobra.Command, args []string) error {
 				filter.Status = account.DeadLetterOpen
 				return p.settleDeadLetters(c.Context(), act, args, filter, reason)
 			},

@@ -49,6 +49,11 @@ func rights() map[string]access {
 		"GET /transaction/:id":          {"", 401, 200, mine, admins},
 		"GET /transaction/:id/status":   {"", 401, 200, mine, admins},
 		"GET /transaction/:id/timeline": {"", 401, 200, mine, admins},
+		"POST /transaction/:id/refund":  {`{"amount":"1.00"}`, 401, 202, mine, admins},
+		"POST /transaction/:id/cancel":  {"{}", 401, 409, mine, admins},
+
+		"POST /stripe/account/onboard":       {"", 401, 422, 422, 422}, // no provider here onboards
+		"GET /stripe/account/onboard/status": {"", 401, 422, 422, 422},
 
 		"GET /events":                                                {"", 401, 400, 400, 400}, // see send: a stream that is taken has no end
 		"POST /webhook-endpoints":                                    {`{"url":"https://example.com/hook"}`, 401, 201, 201, 201},
@@ -126,7 +131,7 @@ func TestS1_NobodyReachesWhatIsAnothers(t *testing.T) {
 				assert.NotContains(t, shown, "EUR")
 			}
 		}
-		require.Equal(t, "99.00 1.00 98.00", owner.balance(euros), "what the owner himself did, once")
+		require.Equal(t, "99.00 2.00 97.00", owner.balance(euros), "what the owner himself did, once")
 		require.Equal(t, "1.00 0.00 1.00", owner.balance(destination))
 	})
 }
