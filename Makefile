@@ -23,7 +23,7 @@ run: ## start the server on 127.0.0.1:8080 with everything in ./data
 	@go run ./cmd/florin serve
 
 test: ## run every test, on SQLite and on PostgreSQL
-	@$(PGRUN) go test -timeout 15m $(PKG)
+	@$(PGRUN) go test -timeout 40m $(PKG)
 
 race: ## run every test under the race detector; needs a C compiler
 	@command -v $${CC:-cc} >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1 || command -v clang >/dev/null 2>&1 || \

@@ -39,7 +39,7 @@ func TestS31_MetricsAndProfilesAreOnTheAdminSideAlone(t *testing.T) {
 	response, err := client.Get("http://" + listener.Addr().String() + "/accounts")
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
-	require.Equal(t, 404, response.StatusCode)
+	require.Equal(t, 401, response.StatusCode, "what is not open by name is for administrators")
 	require.NoError(t, s.Shutdown(context.Background()))
 	require.NoError(t, <-served)
 }

@@ -30,7 +30,7 @@ func TestMoneyRequestsReachTheService(t *testing.T) {
 	require.Empty(t, a.header.Get("Idempotency-Replayed"))
 	call := s.accounts.calls[0]
 	require.Equal(t, accountsvc.Call{UserID: ada, AccountID: adasEUR, Amount: "100.00", Currency: "EUR", Provider: "mock",
-		Metadata: map[string]string{"order": "7"}, Wait: 12 * time.Second, RequestID: "req-1"}, call)
+		Metadata: map[string]string{"order": "7"}, Wait: 12 * time.Second, Address: "127.0.0.1", RequestID: "req-1"}, call)
 	require.Equal(t, "card", s.accounts.deposit.MoneySource)
 	require.Equal(t, "hosted", s.accounts.deposit.PaymentFlow)
 

@@ -13,6 +13,7 @@ const (
 	tagMoney        = "moving money"
 	tagTransactions = "transactions"
 	tagWebhooks     = "webhooks in"
+	tagEndpoints    = "webhooks out"
 	tagService      = "service"
 )
 

@@ -6,6 +6,7 @@ import (
 	webaccount "florin/webapi/account"
 	webauth "florin/webapi/auth"
 	"florin/webapi/health"
+	"florin/webapi/payout"
 	"florin/webapi/transaction"
 	webuser "florin/webapi/user"
 	"florin/webapi/wire"
@@ -99,11 +100,49 @@ var getStatus = Operation{
 	},
 }
 
+var refundTransaction = Operation{
+	ID: "refundTransaction", Tag: tagMoney, Summary: "Refund a deposit",
+	Description: "Gives money of a completed deposit back to its payer: a part of it, or all that is left. The amount is held at once, becomes a " +
+		"debit when the provider confirms, and is released when the refund fails. The answer is the refund, a transaction of its own that is " +
+		"linked to the deposit.",
+	Params: moneyParams{}, Body: transaction.RefundRequest{}, BodyOptional: true,
+	Example: map[string]any{"amount": "20.00"},
+	Answers: moneyAnswers, Problems: moneyProblems,
+}
+
+var cancelTransaction = Operation{
+	ID: "cancelTransaction", Tag: tagMoney, Summary: "Cancel a payment",
+	Description: "Gives an open deposit or withdrawal up, while its provider still allows it. 202 where the provider has not answered: its status " +
+		"tells what becomes of it. Canceling a canceled payment changes nothing.",
+	Params: moneyParams{}, Body: transaction.CancelRequest{}, BodyOptional: true,
+	Answers: moneyAnswers, Problems: moneyProblems,
+}
+
 var getTimeline = Operation{
 	ID: "getTransactionTimeline", Tag: tagTransactions, Summary: "See all that happened to a transaction",
 	Description: "The API call, provider calls, webhooks, state changes and entries in the order of their times, with trace ids.",
 	Params:      idParam{},
 	Answers:     []Answer{{Status: http.StatusOK, Body: transaction.Timeline{}}},
+}
+
+type streamHeaders struct {
+	Buffering string `header:"X-Accel-Buffering" enum:"no" description:"Keeps a proxy from gathering events before it passes them on."`
+}
+
+var followEvents = Operation{
+	ID: "followEvents", Tag: tagTransactions, Summary: "Follow one's payment events",
+	Description: "Server-Sent Events: one for each move of the caller's transactions, of transfers also when somebody else sends them. " +
+		"`id` is the position in the log of all events, `event` the type and `data` the JSON of a CloudEvents 1.0 event " +
+		"(docs/events). With the id of the last event seen, the stream goes on behind it, on any server. Ids between events " +
+		"are those of other people; an id without data only says how far the stream has come. The stream ends when the access " +
+		"token does, at a logout within 5 seconds, when the client reads too slowly, and when the server stops.",
+	Params: struct {
+		LastEventID string `header:"Last-Event-ID" pattern:"^[0-9]+$" description:"Go on behind this event. Counts more than the query."`
+		Query       string `query:"last_event_id" pattern:"^[0-9]+$" description:"The same, for clients that cannot set the header."`
+	}{},
+	Answers: []Answer{{Status: http.StatusOK, Body: "", ContentType: "text/event-stream", Headers: streamHeaders{},
+		Description: "Events until the stream ends."}},
+	Problems: []int{http.StatusBadRequest, http.StatusUnprocessableEntity},
 }
 
 // webhookEvent is a body of the provider's own making: its bytes are authenticated, then read by its adapter.
@@ -171,4 +210,18 @@ var docsAsset = Operation{
 		Asset string `path:"asset" example:"swagger-ui.css"`
 	}{},
 	Answers: []Answer{{Status: http.StatusOK, ContentType: "*/*"}},
+}
+
+var onboard = Operation{
+	ID: "onboard", Tag: tagMoney, Summary: "Set up the account that withdrawals with Stripe are paid to",
+	Description: "Opens a payout account for the caller where there is none yet, and answers with the page on which it is completed.",
+	Answers:     []Answer{{Status: http.StatusOK, Body: payout.Link{}}},
+	Problems:    []int{http.StatusBadRequest, http.StatusUnprocessableEntity},
+}
+
+var onboardStatus = Operation{
+	ID: "onboardStatus", Tag: tagMoney, Summary: "See how far the payout account is",
+	Description: "Both are false where there is no account yet.",
+	Answers:     []Answer{{Status: http.StatusOK, Body: payout.Status{}}},
+	Problems:    []int{http.StatusBadRequest, http.StatusUnprocessableEntity},
 }

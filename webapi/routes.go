@@ -5,9 +5,13 @@ import (
 
 	webaccount "florin/webapi/account"
 	webauth "florin/webapi/auth"
+	"florin/webapi/deadletter"
+	"florin/webapi/events"
 	"florin/webapi/health"
+	"florin/webapi/payout"
 	"florin/webapi/transaction"
 	webuser "florin/webapi/user"
+	"florin/webapi/webhookendpoint"
 )
 
 // Access says who may use a route.
@@ -69,11 +73,16 @@ type Route struct {
 type handlers struct {
 	account     *webaccount.Handlers
 	webhooks    *webaccount.Webhooks
+	endpoints   *webhookendpoint.Handlers
 	transaction *transaction.Handlers
 	user        *webuser.Handlers
 	auth        *webauth.Handlers
+	events      *events.Handlers
+	payout      *payout.Handlers
 	health      *health.Handlers
 	docs        *docs
+	letters     *deadletter.Handlers
+	adminDocs   *docs
 }
 
 // routes is the whole public surface on one page.
@@ -103,7 +112,22 @@ func routes(h handlers) []Route {
 
 		{get, "/transaction/:id", User, NoBody, General, h.transaction.Get, getTransaction},
 		{get, "/transaction/:id/status", User, NoBody, General, h.transaction.Status, getStatus},
+		{post, "/transaction/:id/refund", User, JSONBody, Money, h.transaction.Refund, refundTransaction},
+		{post, "/transaction/:id/cancel", User, JSONBody, Money, h.transaction.Cancel, cancelTransaction},
 		{get, "/transaction/:id/timeline", User, NoBody, General, h.transaction.Timeline, getTimeline},
+		{get, "/events", User, NoBody, General, h.events.Follow, followEvents},
+
+		{post, "/webhook-endpoints", User, JSONBody, General, h.endpoints.Create, createEndpoint},
+		{get, "/webhook-endpoints", User, NoBody, General, h.endpoints.List, listEndpoints},
+		{get, "/webhook-endpoints/:id", User, NoBody, General, h.endpoints.Get, getEndpoint},
+		{put, "/webhook-endpoints/:id", User, JSONBody, General, h.endpoints.Update, updateEndpoint},
+		{del, "/webhook-endpoints/:id", User, NoBody, General, h.endpoints.Delete, deleteEndpoint},
+		{post, "/webhook-endpoints/:id/rotate-secret", User, JSONBody, General, h.endpoints.Rotate, rotateSecret},
+		{get, "/webhook-endpoints/:id/deliveries", User, NoBody, General, h.endpoints.Deliveries, listDeliveries},
+		{post, "/webhook-endpoints/:id/deliveries/:delivery_id/resend", User, JSONBody, General, h.endpoints.Resend, resendDelivery},
+
+		{post, "/stripe/account/onboard", User, NoBody, General, h.payout.Onboard, onboard},
+		{get, "/stripe/account/onboard/status", User, NoBody, General, h.payout.Status, onboardStatus},
 
 		{post, "/webhook/payment", Signed, WebhookBody, Providers, h.webhooks.PaymentWebhookHandler, paymentWebhook},
 		{post, "/webhook/:provider", Signed, WebhookBody, Providers, h.webhooks.ProviderWebhookHandler, providerWebhook},

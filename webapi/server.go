@@ -13,18 +13,21 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/gofiber/fiber/v2/middleware/adaptor"
 
 	"florin/domain/account"
 	"florin/pkg/crashpoint"
 	webaccount "florin/webapi/account"
 	webauth "florin/webapi/auth"
+	"florin/webapi/deadletter"
 	"florin/webapi/decode"
+	"florin/webapi/events"
 	"florin/webapi/health"
 	"florin/webapi/middleware"
+	"florin/webapi/payout"
 	"florin/webapi/problem"
 	"florin/webapi/transaction"
 	webuser "florin/webapi/user"
+	"florin/webapi/webhookendpoint"
 )
 
 // Accounts is what the web API uses of the account service.
@@ -36,10 +39,16 @@ type Accounts interface {
 // Deps is what the server is built from. Fields without a comment are required.
 type Deps struct {
 	Accounts Accounts
+	// Webhooks is what users do with the endpoints that they take webhooks at.
+	Webhooks webhookendpoint.Service
 	Users    *webuser.Handlers
 	Auth     *webauth.Handlers
+	Payouts  *payout.Handlers
 	Health   *health.Handlers
-	Verifier middleware.Verifier
+	Events   *events.Handlers
+	// DeadLetters is for administrators.
+	DeadLetters deadletter.Service
+	Verifier    middleware.Verifier
 	// Received takes what providers report; Providers are those that may.
 	Received  webaccount.ReceivedPublisher
 	Providers map[string]account.PaymentProvider
@@ -95,10 +104,10 @@ func (c Capacity) withDefaults() Capacity {
 
 // Server is the public and the admin side of the web API.
 type Server struct {
-	// Routes is the public surface.
-	Routes []Route
-	public *fiber.App
-	admin  *fiber.App
+	// Routes is the public surface, AdminRoutes what administrators may do on the admin listener.
+	Routes, AdminRoutes []Route
+	public              *fiber.App
+	admin               *fiber.App
 
 	mu        sync.Mutex
 	listeners []net.Listener
@@ -111,16 +120,20 @@ func NewServer(deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	table := routes(handlers{
+	all := handlers{
 		account: webaccount.New(deps.Accounts, deps.Cursors, deps.Clock),
 		webhooks: webaccount.NewWebhooks(webaccount.WebhookDeps{
 			Bus: deps.Received, Providers: deps.Providers, Count: deps.CountWebhook, Log: deps.Log,
 		}),
+		endpoints:   webhookendpoint.New(deps.Webhooks, deps.Cursors),
 		transaction: transaction.New(deps.Accounts),
-		user:        deps.Users, auth: deps.Auth, health: deps.Health, docs: pages,
-	})
-	pages.document = sync.OnceValues(func() ([]byte, error) { return Document(table) })
-	return &Server{Routes: table, public: publicApp(deps, table), admin: adminApp(deps)}, nil
+		user:        deps.Users, auth: deps.Auth, payout: deps.Payouts, events: deps.Events, health: deps.Health, docs: pages, adminDocs: &docs{},
+		letters: deadletter.New(deps.DeadLetters, deps.Cursors),
+	}
+	table, adminTable := routes(all), adminRoutes(all)
+	all.docs.document = sync.OnceValues(func() ([]byte, error) { return Document(table) })
+	all.adminDocs.document = sync.OnceValues(func() ([]byte, error) { return Document(adminTable) })
+	return &Server{Routes: table, AdminRoutes: adminTable, public: publicApp(deps, table), admin: adminApp(deps, adminTable)}, nil
 }
 
 // Document is the OpenAPI document, as /openapi.json answers with it.
@@ -233,18 +246,4 @@ func bodyOf(route Route) fiber.Handler {
 		return middleware.Body(middleware.WebhookBodyLimit)
 	}
 	return middleware.Body(middleware.BodyLimit)
-}
-
-// adminApp is the side that listens on loopback: it is not in the OpenAPI document.
-func adminApp(deps Deps) *fiber.App {
-	app := newApp(deps)
-	app.Get("/healthz", deps.Health.Live)
-	if deps.Metrics != nil {
-		app.Get("/metrics", adaptor.HTTPHandler(deps.Metrics))
-	}
-	if deps.Profiles != nil {
-		app.Get("/debug/pprof", adaptor.HTTPHandler(deps.Profiles))
-		app.Get("/debug/pprof/*", adaptor.HTTPHandler(deps.Profiles))
-	}
-	return app
 }

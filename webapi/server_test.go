@@ -168,7 +168,10 @@ func (fakeVerifier) Verify(_ context.Context, token string) (user.Principal, err
 	if err != nil {
 		return user.Principal{}, errs.New(errs.Unauthenticated, "invalid_token", "not a token")
 	}
-	return user.Principal{UserID: id}, nil
+	if id == boss {
+		return user.Principal{UserID: id, Role: user.RoleAdmin}, nil
+	}
+	return user.Principal{UserID: id, Role: user.RoleUser}, nil
 }
 
 // fakeAccounts answers with what a test puts into it and keeps what it was asked.
@@ -177,6 +180,8 @@ type fakeAccounts struct {
 	target   account.ExternalTarget
 	deposit  accountsvc.DepositRequest
 	transfer accountsvc.TransferRequest
+	refund   accountsvc.RefundRequest
+	cancel   accountsvc.CancelRequest
 	opened   accountsvc.OpenAccountRequest
 	outcome  accountsvc.Outcome
 	opening  accountsvc.AccountOutcome
@@ -208,6 +213,16 @@ func (f *fakeAccounts) Withdraw(_ context.Context, r accountsvc.WithdrawRequest)
 
 func (f *fakeAccounts) Transfer(_ context.Context, r accountsvc.TransferRequest) (accountsvc.Outcome, error) {
 	f.transfer = r
+	return f.keep(r.Call)
+}
+
+func (f *fakeAccounts) RefundTransaction(_ context.Context, r accountsvc.RefundRequest) (accountsvc.Outcome, error) {
+	f.refund = r
+	return f.keep(r.Call)
+}
+
+func (f *fakeAccounts) CancelTransaction(_ context.Context, r accountsvc.CancelRequest) (accountsvc.Outcome, error) {
+	f.cancel = r
 	return f.keep(r.Call)
 }
 

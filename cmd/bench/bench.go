@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"florin/infra/database/databasetest"
@@ -32,23 +33,11 @@ type bench struct {
 // run measures every cell once, on servers of its own.
 func (b *bench) run(ctx context.Context) (_ *run, err error) {
 	r := &run{}
-	fsync, err := fsyncTime(b.folder)
+	p, err := b.begin(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	r.FsyncMS = milliseconds(fsync)
-	database, err := databasetest.Start(ctx, durable...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, database.Stop()) }()
-	if b.postgres, err = sqlline.Describe(ctx, database.URL); err != nil {
-		return nil, err
-	}
-	p := &pass{bench: b, run: r, database: database}
-	if p.databasePID, err = postmaster(database.Folder); err != nil {
-		return nil, err
-	}
+	defer func() { err = errors.Join(err, p.database.Stop()) }()
 	if err := p.lines(ctx, "sql_before"); err != nil {
 		return nil, err
 	}
@@ -67,6 +56,27 @@ func (b *bench) run(ctx context.Context) (_ *run, err error) {
 	}
 	r.compare()
 	return r, nil
+}
+
+// begin starts a database for a run, with more settings where they are to differ. Whoever has it stops it.
+func (b *bench) begin(ctx context.Context, r *run, settings ...string) (_ *pass, err error) {
+	fsync, err := fsyncTime(b.folder)
+	if err != nil {
+		return nil, err
+	}
+	r.FsyncMS = milliseconds(fsync)
+	database, err := databasetest.Start(ctx, append(slices.Clone(durable), settings...)...)
+	if err != nil {
+		return nil, err
+	}
+	p := &pass{bench: b, run: r, database: database}
+	if b.postgres, err = sqlline.Describe(ctx, database.URL); err != nil {
+		return nil, errors.Join(err, database.Stop())
+	}
+	if p.databasePID, err = postmaster(database.Folder); err != nil {
+		return nil, errors.Join(err, database.Stop())
+	}
+	return p, nil
 }
 
 // pass is one run on its way.

@@ -108,12 +108,17 @@ func register(ctx context.Context, address, name string) (*customer, error) {
 	if err := u.api.ask(ctx, http.MethodPost, "/user", body, nil); err != nil {
 		return u, err
 	}
+	return u, u.login(ctx, name)
+}
+
+// login is for a user who is there already.
+func (u *customer) login(ctx context.Context, name string) error {
 	var in tokens
 	if err := u.api.ask(ctx, http.MethodPost, "/auth/login", fmt.Sprintf(`{"identity":%q,"password":%q}`, name, password), &in); err != nil {
-		return u, err
+		return err
 	}
 	u.access, u.refresh = in.Access, in.Refresh
-	return u, nil
+	return nil
 }
 
 func (c *customers) open(ctx context.Context, connection *conn, owner *customer, number int) error {

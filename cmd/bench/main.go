@@ -30,6 +30,7 @@ type settings struct {
 	server           string
 	json, svg        string
 	list             bool
+	growth           sizes
 }
 
 // report is what -json writes.
@@ -79,6 +80,8 @@ func parseFlags(args []string, usage io.Writer) (settings, error) {
 	flags.StringVar(&s.server, "server", "", "a built server; without it one is built")
 	flags.StringVar(&s.json, "json", "", "file for everything that was measured")
 	flags.StringVar(&s.svg, "svg", "", "file for a picture of the throughputs")
+	flags.Var(&s.growth, "growth", "in place of the cells, the same load and reads on books of these `sizes`, accounts:transactions, the first of "+
+		"which is what the others are compared with: 1000:100000,1000:1000000,1000000:1000000")
 	flags.BoolVar(&s.list, "list", false, "name the cells and measure nothing")
 	if err := flags.Parse(args); err != nil {
 		return s, err
@@ -125,15 +128,24 @@ func benchmark(ctx context.Context, args []string, out io.Writer) (err error) {
 		WarmupS: s.warmup.Seconds(), DurationS: s.duration.Seconds(), Accounts: s.accounts, Users: s.users}
 	for n := range s.runs {
 		fmt.Fprintf(out, "run %d of %d: %d cells of %s after %s\n\n%s\n", n+1, s.runs, len(cells), s.duration, s.warmup, heading)
-		r, err := b.run(ctx)
+		measure := b.run
+		if len(s.growth) > 0 {
+			measure = b.growth
+		}
+		r, err := measure(ctx)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintln(out)
 		all.Runs = append(all.Runs, r)
 	}
-	all.PostgreSQL, all.Reach = b.postgres, judge(all.Runs)
-	all.print(out)
+	all.PostgreSQL = b.postgres
+	if len(s.growth) > 0 {
+		all.printGrowth(out)
+	} else {
+		all.Reach = judge(all.Runs)
+		all.print(out)
+	}
 	if err := all.write(s); err != nil {
 		return err
 	}

@@ -101,6 +101,8 @@ type run struct {
 	FsyncMS float64   `json:"fsync_ms"`
 	// Faults are what the servers' logs and the invariants of their books say; none in a sound run.
 	Faults []string `json:"faults,omitempty"`
+	// Growth is what a run with -growth measures, in place of the cells.
+	Growth []*grown `json:"growth,omitempty"`
 }
 
 // start is how long a server took from exec to its first answer, on an empty database and on one with its schema.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,12 +20,17 @@ import (
 	"florin/infra/database"
 	"florin/infra/provider/mock"
 	"florin/infra/provider/mock/bank"
+	"florin/infra/provider/stripe"
 	"florin/pkg/crashpoint"
 	"florin/pkg/eventbus"
 	"florin/pkg/telemetry"
 	accountsvc "florin/service/account"
 	"florin/service/auth"
+	"florin/service/deadletter"
+	mailsvc "florin/service/mail"
+	"florin/service/payout"
 	"florin/service/relay"
+	"florin/service/stream"
 	"florin/service/sweep"
 	usersvc "florin/service/user"
 	"florin/webapi"
@@ -48,20 +55,29 @@ type App struct {
 	Relay         *relay.Relay
 	Subscriptions *relay.Subscriptions
 	Waiters       *relay.Waiters
+	Streams       *stream.Hub
+	Letters       *deadletter.Service
 	Sweep         *sweep.Sweep
 	Service       *accountsvc.Service
 	Auth          *auth.Service
 	Users         *usersvc.Service
+	Webhooks      webhooksOut
 	Server        *webapi.Server
 	// Bank is the mock bank in this process, nil where MOCK_BANK_URL names another.
 	Bank *bank.Bank
 
+	mail        *mailsvc.Service // nil without SMTP_URL
 	log         *database.Log
 	subscribers map[string]eventbus.PositionedHandler
 	sinks       []*sink
-	mock        *mock.Client
-	bankServer  *http.Server
-	tracesStop  func(context.Context) error
+	mock        *mock.Client   // nil in production
+	stripe      *stripe.Client // nil without a key
+	providers   map[string]account.PaymentProvider
+	payouts     *payout.Service
+
+	payoutAccounts *database.PayoutAccounts
+	bankServer     *http.Server
+	tracesStop     func(context.Context) error
 
 	public, admin, bankListener, webhooks net.Listener
 	certificate                           atomic.Pointer[tls.Certificate]
@@ -103,18 +119,20 @@ func (a *App) Start() {
 	a.loop("administrator", a.work, a.ensureAdmin)
 	a.loop("relay", a.delivery, a.Relay.Run)
 	a.loop("waiters", a.delivery, a.followLog)
+	a.loop("event streams", a.delivery, func(ctx context.Context) error {
+		return a.Subscriptions.FollowAfter(ctx, "streams", a.Streams.Position(), a.Streams.PassOver, a.Streams.HandleEvent)
+	})
 	for name, handle := range a.subscribers {
 		a.loop("subscriber "+name, a.delivery, func(ctx context.Context) error {
 			return a.Subscriptions.SubscribePositioned(ctx, name, handle)
 		})
 	}
-	for _, s := range a.sinks {
-		a.loop("sink "+s.name, a.delivery, func(ctx context.Context) error {
-			return a.Subscriptions.SubscribeBatch(ctx, s.name, s.publish)
-		})
-	}
+	a.startWebhooks()
+	a.startSinks()
 	a.loop("sweep", a.work, afterStart(a.Sweep.Run))
 	a.loop("retention", a.work, afterStart(a.retention().Run))
+	a.loop("redriver", a.delivery, a.Letters.NewRedriver(a.durable(), a.redeliver).Run)
+	a.startMail()
 	if a.DB.Dialect() == database.Postgres {
 		a.loop("listener", a.delivery, afterStart(database.Listener{
 			URL: string(a.Config.DatabaseURL), RelayNudged: a.Relay.Nudged, LogGrew: a.Subscriptions.Wake, Logger: a.Log,
@@ -155,6 +173,8 @@ func (a *App) stop() error {
 	a.draining.Store(true)
 	// Whoever waits for a transaction is answered with its state as it is; nothing would wake him any more.
 	a.Waiters.Close()
+	// Streams would hold up the end of the requests for as long as they are open.
+	a.Streams.Close()
 	requests, cancel := context.WithTimeout(context.Background(), requestsWithin)
 	defer cancel()
 	failures := []error{describe("requests in flight", a.Server.Shutdown(requests))}

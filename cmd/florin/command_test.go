@@ -107,8 +107,8 @@ func deadEvent(r *rig, transactionID string, minor int64) uuid.UUID {
 		Cause: account.CauseWebhook, Raw: []byte(`{"type":"payment.completed"}`)}
 	err := r.app.Ledger.Do(r.t.Context(), account.Needs{}, func(_ context.Context, u account.UnitOfWork) error {
 		u.AddInbox(account.InboxRecord{ID: inbox, Event: event, Status: account.InboxDead, Reason: "internal", Tries: 8, ReceivedAt: now, ProcessedAt: now})
-		u.AddDeadLetter(account.DeadLetter{ID: letter, Source: "inbox", SourceID: inbox, Reason: "internal", LastError: "it panicked", Tries: 8,
-			Payload: string(event.Raw), Status: "open", CreatedAt: now})
+		u.AddDeadLetter(account.DeadLetter{ID: letter, Source: account.DeadInbox, SourceID: inbox, Reason: "internal", LastError: "it panicked", Tries: 8,
+			Payload: string(event.Raw), Status: account.DeadLetterOpen, CreatedAt: now})
 		return nil
 	})
 	require.NoError(r.t, err)

@@ -43,7 +43,15 @@ type Config struct {
 	MockWebhookSecrets []secret
 	MockAutocomplete   time.Duration // negative is off
 
+	StripeAPIKey         secret // "" is a program without Stripe
+	StripeWebhookSecrets []secret
+	StripeAPIBase        string // "" is Stripe itself
+	StripeSuccessURL     string
+	StripeCancelURL      string
+
 	FXSource            string
+	SMTPURL             secret // "" for no mail
+	MailFrom            string
 	RateLimit           string // "600/m" or "off"
 	LaneBatch           int    // operations in one commit at the most, 0 for the default; for comparison in cmd/bench
 	WebhookAllowPrivate bool
@@ -72,9 +80,16 @@ type rawSettings struct {
 	MockBankWebhookURL  string `env:"MOCK_BANK_WEBHOOK_URL"`
 	MockWebhookSecret   string `env:"MOCK_WEBHOOK_SECRET"`
 	MockAutocomplete    string `env:"MOCK_AUTOCOMPLETE" envDefault:"1s"`
+	StripeAPIKey        string `env:"STRIPE_API_KEY"`
+	StripeWebhookSecret string `env:"STRIPE_WEBHOOK_SECRET"`
+	StripeAPIBase       string `env:"STRIPE_API_BASE"`
+	StripeSuccessURL    string `env:"STRIPE_SUCCESS_URL"`
+	StripeCancelURL     string `env:"STRIPE_CANCEL_URL"`
 	FXSource            string `env:"FX_SOURCE" envDefault:"fixed"`
 	RateLimit           string `env:"RATE_LIMIT" envDefault:"600/m"`
 	WebhookAllowPrivate string `env:"WEBHOOK_ALLOW_PRIVATE" envDefault:"false"`
+	SMTPURL             string `env:"SMTP_URL"`
+	MailFrom            string `env:"MAIL_FROM"`
 	LaneBatch           string `env:"FLORIN_LANE_BATCH"`
 }
 
@@ -84,8 +99,7 @@ var secretSettings = []string{"DATABASE_URL", "EVENT_BUS_URL", "JWT_SECRET", "AD
 
 // notBuiltIn are settings of parts that this build does not have. To start without such a part although somebody asked
 // for it would be a silent fall-back. Whoever adds the part takes its settings off this list.
-var notBuiltIn = []string{"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "STRIPE_SUCCESS_URL",
-	"STRIPE_CANCEL_URL", "FX_URL", "SMTP_URL", "MAIL_FROM"}
+var notBuiltIn = []string{"FX_URL"}
 
 // fault is what is wrong with one setting. It never shows a secret's value.
 type fault struct{ name, text string }
@@ -177,6 +191,12 @@ func environment() map[string]string {
 
 // onSQLite says that the database is the embedded one.
 func (c Config) onSQLite() bool { return strings.HasPrefix(string(c.DatabaseURL), "sqlite://") }
+
+// withStripe says that payments can go through Stripe.
+func (c Config) withStripe() bool { return c.StripeAPIKey != "" }
+
+// withMock says that payments can go through the mock bank: not where real money moves.
+func (c Config) withMock() bool { return !c.Production }
 
 // inData is the path of a file of the data folder.
 func (c Config) inData(name string) string { return filepath.Join(c.DataDir, name) }

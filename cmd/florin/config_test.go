@@ -55,7 +55,7 @@ func TestConfigNamesEveryFaultAtOnceAndNoSecret(t *testing.T) {
 	const canary = "c4naryc4nary"
 	environ := map[string]string{"PROFILE": "staging", "HTTP_ADDR": "8080", "ADMIN_ADDR": "host:port", "TLS_CERT": "cert.pem",
 		"TRUSTED_PROXIES": "nowhere", "CORS_ORIGINS": "*", "DATABASE_URL": "mysql://root:" + canary + "@db/florin", "JWT_SECRET": canary,
-		"ADMIN_PASSWORD": "short", "PAYMENT_PROVIDER": "stripe", "PAYMENT_DEADLINE": "tomorrow", "AMOUNT_LIMIT": "1e9",
+		"ADMIN_PASSWORD": "short", "PAYMENT_PROVIDER": "paypal", "PAYMENT_DEADLINE": "tomorrow", "AMOUNT_LIMIT": "1e9",
 		"MOCK_BANK_URL": "127.0.0.1", "MOCK_BANK_WEBHOOK_URL": "ftp://x", "MOCK_WEBHOOK_SECRET": canary, "MOCK_AUTOCOMPLETE": "-1s",
 		"FX_SOURCE": "ecb", "RATE_LIMIT": "many", "FLORIN_LANE_BATCH": "0", "WEBHOOK_ALLOW_PRIVATE": "maybe", "EVENT_BUS_URL": "nats://" + canary,
 		"SMTP_URL_FILE": "/nowhere/smtp"}

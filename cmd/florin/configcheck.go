@@ -15,8 +15,10 @@ import (
 
 	"florin/domain/user"
 	"florin/infra/fx/fixed"
+	"florin/infra/notify/email"
 	"florin/infra/provider/mock"
 	"florin/infra/provider/mock/bank"
+	"florin/infra/provider/stripe"
 	"florin/service/auth"
 	"florin/webapi/middleware"
 )
@@ -43,7 +45,7 @@ func (r *reader) read() Config {
 		JWTSecrets:    r.jwtSecrets(raw.JWTSecret),
 		AdminPassword: r.adminPassword(raw.AdminPassword),
 
-		PaymentProvider: r.oneOf("PAYMENT_PROVIDER", raw.PaymentProvider, mock.Name),
+		PaymentProvider: r.oneOf("PAYMENT_PROVIDER", raw.PaymentProvider, mock.Name, stripe.Name),
 		PaymentDeadline: r.duration("PAYMENT_DEADLINE", raw.PaymentDeadline, time.Second),
 		AmountLimit:     r.amount("AMOUNT_LIMIT", raw.AmountLimit),
 
@@ -54,6 +56,8 @@ func (r *reader) read() Config {
 
 		FXSource:            r.oneOf("FX_SOURCE", raw.FXSource, fixed.Name),
 		WebhookAllowPrivate: r.boolean("WEBHOOK_ALLOW_PRIVATE", raw.WebhookAllowPrivate),
+		SMTPURL:             secret(raw.SMTPURL),
+		MailFrom:            raw.MailFrom,
 		LaneBatch:           r.count("FLORIN_LANE_BATCH", raw.LaneBatch),
 	}
 	c.DatabaseURL = r.databaseURL(raw.DatabaseURL, c.DataDir)
@@ -63,13 +67,32 @@ func (r *reader) read() Config {
 		c.MockAutocomplete = r.duration("MOCK_AUTOCOMPLETE", raw.MockAutocomplete, 0)
 	}
 	r.limits(&c)
+	r.mail(c)
 	r.tls(c)
+	r.stripe(&c)
 	for _, name := range notBuiltIn {
 		if r.environ[name] != "" {
 			r.fault(name, "this build does not have the part that it configures")
 		}
 	}
 	return c
+}
+
+// mail checks the settings as the sender reads them. What is wrong with the URL is said without it.
+func (r *reader) mail(c Config) {
+	if (c.SMTPURL == "") != (c.MailFrom == "") {
+		r.fault("SMTP_URL", "SMTP_URL and MAIL_FROM belong together")
+		return
+	}
+	if c.SMTPURL == "" {
+		return
+	}
+	if _, err := email.New(email.Config{URL: string(c.SMTPURL), From: "florin@example.com"}); err != nil {
+		r.fault("SMTP_URL", "%v", err)
+	}
+	if _, err := email.New(email.Config{URL: "smtp://localhost", From: c.MailFrom}); err != nil {
+		r.fault("MAIL_FROM", "%v", err)
+	}
 }
 
 // limits reads what the web API reads itself.
@@ -200,6 +223,52 @@ func (r *reader) adminPassword(password string) secret {
 		}
 	}
 	return secret(password)
+}
+
+// stripe reads what the adapter needs, and lets the adapter judge what it can. A key alone, or a secret alone, is a mistake:
+// without the secret no payment would ever be confirmed.
+func (r *reader) stripe(c *Config) {
+	raw := r.raw
+	c.StripeAPIKey, c.StripeWebhookSecrets = secret(raw.StripeAPIKey), secrets(raw.StripeWebhookSecret)
+	c.StripeAPIBase = r.link("STRIPE_API_BASE", raw.StripeAPIBase)
+	c.StripeSuccessURL, c.StripeCancelURL = r.page("STRIPE_SUCCESS_URL", raw.StripeSuccessURL), r.page("STRIPE_CANCEL_URL", raw.StripeCancelURL)
+	if !c.withStripe() {
+		for name, set := range map[string]bool{"STRIPE_WEBHOOK_SECRET": len(c.StripeWebhookSecrets) > 0, "STRIPE_API_BASE": c.StripeAPIBase != "",
+			"STRIPE_SUCCESS_URL": c.StripeSuccessURL != "", "STRIPE_CANCEL_URL": c.StripeCancelURL != ""} {
+			if set {
+				r.fault(name, "is of no use without STRIPE_API_KEY")
+			}
+		}
+		if c.PaymentProvider == stripe.Name {
+			r.fault("STRIPE_API_KEY", "PAYMENT_PROVIDER=stripe needs it")
+		}
+		return
+	}
+	if live, err := stripe.CheckAPIKey(raw.StripeAPIKey); err != nil {
+		r.fault("STRIPE_API_KEY", "%v", err)
+	} else if c.Production && !live {
+		r.fault("STRIPE_API_KEY", "a test key moves no real money; production needs sk_live_ or rk_live_")
+	}
+	if err := stripe.CheckWebhookSecrets(reveal(c.StripeWebhookSecrets)); err != nil {
+		r.fault("STRIPE_WEBHOOK_SECRET", "%v", err)
+	}
+	if (c.StripeSuccessURL == "") != (c.StripeCancelURL == "") {
+		r.fault("STRIPE_SUCCESS_URL", "STRIPE_SUCCESS_URL and STRIPE_CANCEL_URL belong together")
+	}
+	if c.Production && c.StripeAPIBase != "" && !strings.HasPrefix(c.StripeAPIBase, "https://") {
+		r.fault("STRIPE_API_BASE", "production speaks https to its provider")
+	}
+}
+
+// page is a URL that people are sent to.
+func (r *reader) page(name, value string) string {
+	if value == "" {
+		return ""
+	}
+	if u, err := url.Parse(value); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
+		r.fault(name, "not a URL like https://shop.example/paid")
+	}
+	return value
 }
 
 // webhookSecrets lets the provider itself judge: its error names positions, never a secret.

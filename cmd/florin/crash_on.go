@@ -39,7 +39,7 @@ func testOptions(environ map[string]string, o Options) (Options, error) {
 		if err != nil {
 			return o, err
 		}
-		o.Subscribers = map[string]eventbus.PositionedHandler{"test-sink": sink}
+		o.Subscribers, o.SubscribersAlone = map[string]eventbus.PositionedHandler{"test-sink": sink}, true
 	}
 	if environ[envControl] != "" {
 		go control(o.Log)

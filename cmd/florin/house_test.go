@@ -92,7 +92,7 @@ func room(path string) string {
 	case "service":
 		return strings.Join(parts[:min(2, len(parts))], "/")
 	case "webapi":
-		shared := []string{"problem", "middleware", "decode", "wire", "contract"}
+		shared := []string{"problem", "middleware", "decode", "wire", "call", "contract"}
 		if len(parts) == 1 || slices.Contains(shared, parts[1]) {
 			return ""
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"net/http/pprof"
 	"time"
 
+	"florin/domain/account"
 	"florin/pkg/eventbus"
 	"florin/webapi/health"
 )
@@ -19,8 +21,25 @@ const bankLedgerFile = "mock_bank.ledger"
 
 // followLog wakes those in this process who wait for a transaction, whichever server moved it.
 func (a *App) followLog(ctx context.Context) error {
-	waiting := func() bool { return a.Waiters.Count() > 0 }
-	return a.Subscriptions.Follow(ctx, "waiters", waiting, eventbus.Positioned(a.Waiters.HandleEvent))
+	return a.Subscriptions.Follow(ctx, "waiters", a.Waiters.PassOver, eventbus.Positioned(a.Waiters.HandleEvent))
+}
+
+// redeliver hands the event of a subscriber's dead letter to the subscriber, past its cursor.
+func (a *App) redeliver(ctx context.Context, letter account.DeadLetter) error {
+	var kept struct {
+		Position int64                `json:"position,string"`
+		Data     account.PaymentEvent `json:"data"`
+	}
+	if err := json.Unmarshal([]byte(letter.Payload), &kept); err != nil {
+		return fmt.Errorf("event of dead letter %s: %w", letter.ID, err)
+	}
+	event := eventbus.PositionedEvent{Position: kept.Position, Event: kept.Data}
+	for _, s := range a.sinks {
+		if s.name == letter.SourceName {
+			return s.publish(ctx, []eventbus.PositionedEvent{event})[0]
+		}
+	}
+	return a.subscribers[letter.SourceName](ctx, event)
 }
 
 // ensureAdmin bootstraps the user admin beside the start, because hashing a password takes longer than all else, and then
@@ -40,7 +59,7 @@ func (a *App) ensureAdmin(ctx context.Context) error {
 
 // retention clears what must not be kept for ever.
 func (a *App) retention() retention {
-	return retention{purge: a.Ledger.PurgeAnswers, now: a.Clock, log: a.Log, every: 24 * time.Hour}
+	return retention{purge: a.Ledger.PurgeAnswers, purgeDeliveries: a.Webhooks.store.PurgeDeliveries, now: a.Clock, log: a.Log, every: 24 * time.Hour}
 }
 
 var errDraining = errors.New("the server is stopping")
@@ -150,7 +169,11 @@ func (a *App) Reload(fresh Config) error {
 	}
 	failures := []error{
 		describe("JWT_SECRET", a.Auth.SetSecrets(reveal(fresh.JWTSecrets))),
-		describe("MOCK_WEBHOOK_SECRET", a.mock.SetWebhookSecrets(reveal(fresh.MockWebhookSecrets))),
+		describe("JWT_SECRET", a.Webhooks.vault.SetSecrets(reveal(fresh.JWTSecrets))),
+		describe("STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET", a.reloadStripe(fresh)),
+	}
+	if a.mock != nil {
+		failures = append(failures, describe("MOCK_WEBHOOK_SECRET", a.mock.SetWebhookSecrets(reveal(fresh.MockWebhookSecrets))))
 	}
 	if a.Config.TLSCert != "" {
 		failures = append(failures, a.loadCertificate())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -13,10 +14,11 @@ const answersKept = 30 * 24 * time.Hour
 
 // retention is a loop that any number of servers may run: clearing what is cleared already does nothing.
 type retention struct {
-	purge func(ctx context.Context, before time.Time) (int, error)
-	now   account.Clock
-	log   *slog.Logger
-	every time.Duration
+	purge           func(ctx context.Context, before time.Time) (int, error)
+	purgeDeliveries func(ctx context.Context, before time.Time) (int, error)
+	now             account.Clock
+	log             *slog.Logger
+	every           time.Duration
 }
 
 // Run clears at once and then every so often, until ctx ends.
@@ -35,11 +37,15 @@ func (r retention) Run(ctx context.Context) error {
 	}
 }
 
-// RunOnce clears the answers that are older than is promised.
+// RunOnce clears the answers and the deliveries that are older than is promised.
 func (r retention) RunOnce(ctx context.Context) error {
-	cleared, err := r.purge(ctx, r.now().Add(-answersKept))
+	cleared, errAnswers := r.purge(ctx, r.now().Add(-answersKept))
 	if cleared > 0 {
 		r.log.InfoContext(ctx, "old answers cleared", "count", cleared)
 	}
-	return err
+	removed, errDeliveries := r.purgeDeliveries(ctx, r.now().Add(-deliveriesKept))
+	if removed > 0 {
+		r.log.InfoContext(ctx, "old webhook deliveries removed", "count", removed)
+	}
+	return errors.Join(errAnswers, errDeliveries)
 }

@@ -380,39 +380,88 @@ func (r *rig) check() {
 	}
 }
 
-// compareWithBank: what the bank took in and paid out, payment by payment, is what our completed transactions say.
+// compareWithBank: what the bank has kept of what it took in and paid out, payment by payment, is what our clearing accounts say.
 func (r *rig) compareWithBank() {
 	var ledger struct {
-		Payments []struct {
-			ID       string `json:"id"`
-			Object   string `json:"object"`
-			Amount   int64  `json:"amount"`
-			Currency string `json:"currency"`
-			State    string `json:"state"`
-		} `json:"payments"`
+		Payments []ledgerPayment `json:"payments"`
 	}
 	require.NoError(r.t, json.Unmarshal(r.bank("GET", "/ledger", "").body, &ledger))
-	theirs := map[string]string{}
+	theirs, fees := map[string]int64{}, map[string]int64{}
 	for _, p := range ledger.Payments {
-		if p.State == string(bank.StateCompleted) {
-			theirs[p.ID] = fmt.Sprintf("%s %d %s", p.Object, p.Amount, p.Currency)
+		if net, currency := p.net(); net != 0 {
+			theirs[p.ID+" "+currency] = net
+		}
+		if p.Fee != 0 {
+			fees[p.ID] = p.Fee
 		}
 	}
+	require.Equal(r.t, theirs, r.sums(`SELECT CASE WHEN t.type IN ('deposit', 'withdraw', 'unmatched') THEN t.payment_id
+			WHEN t.type IN ('refund_reversal', 'chargeback_reversal') THEN g.payment_id ELSE p.payment_id END || ' ' || e.currency AS name,
+		CAST(SUM(CASE WHEN a.code LIKE 'provider%' THEN -e.amount ELSE e.amount END) AS bigint) AS sum
+		FROM entries e JOIN accounts a ON a.id = e.account_id JOIN transactions t ON t.id = e.transaction_id
+		LEFT JOIN transactions p ON p.id = t.linked_transaction_id LEFT JOIN transactions g ON g.id = p.linked_transaction_id
+		WHERE a.code LIKE '%clearing:mock' AND t.type <> 'fee' GROUP BY 1 HAVING SUM(e.amount) <> 0`), "the bank's books and ours")
+	require.Equal(r.t, fees, r.sums(`SELECT p.payment_id AS name, CAST(SUM(t.amount) AS bigint) AS sum FROM transactions t
+		JOIN transactions p ON p.id = t.linked_transaction_id WHERE t.type = 'fee' GROUP BY 1`), "the bank's fees and ours")
+}
+
+// ledgerPayment is a payment or a payout in the bank's ledger.
+type ledgerPayment struct {
+	ID       string `json:"id"`
+	Amount   int64  `json:"amount"`
+	Currency string `json:"currency"`
+	State    string `json:"state"`
+	Moved    *struct {
+		Amount   int64  `json:"amount"`
+		Currency string `json:"currency"`
+	} `json:"moved"`
+	Returned int64 `json:"returned"`
+	Fee      int64 `json:"fee"`
+	Refunds  []struct {
+		ID     string `json:"id"`
+		Amount int64  `json:"amount"`
+		State  string `json:"state"`
+	} `json:"refunds"`
+	Disputes []struct {
+		ID     string `json:"id"`
+		Amount int64  `json:"amount"`
+		State  string `json:"state"`
+	} `json:"disputes"`
+}
+
+// net is what is left of the payment at the bank.
+func (p ledgerPayment) net() (int64, string) {
+	net, currency := p.Amount, p.Currency
+	if p.Moved != nil {
+		net, currency = p.Moved.Amount, p.Moved.Currency
+	}
+	if p.State != string(bank.StateCompleted) {
+		return 0, currency
+	}
+	net -= p.Returned
+	for _, refund := range p.Refunds {
+		if refund.State == "completed" {
+			net -= refund.Amount
+		}
+	}
+	for _, dispute := range p.Disputes {
+		if dispute.State != "won" {
+			net -= dispute.Amount
+		}
+	}
+	return net, currency
+}
+
+// sums is the answer to a query for names and sums.
+func (r *rig) sums(query string) map[string]int64 {
 	var rows []struct {
-		PaymentID string
-		Type      string
-		Amount    int64
-		Currency  string
+		Name string
+		Sum  int64
 	}
-	require.NoError(r.t, r.app.DB.Reader().WithContext(context.Background()).Raw(
-		"SELECT payment_id, type, amount, currency FROM transactions WHERE status = 'completed' AND type IN ('deposit', 'withdraw')").Scan(&rows).Error)
-	ours := map[string]string{}
+	require.NoError(r.t, r.app.DB.Reader().WithContext(context.Background()).Raw(query).Scan(&rows).Error)
+	sums := map[string]int64{}
 	for _, row := range rows {
-		object := "payment"
-		if row.Type == "withdraw" {
-			object = "payout"
-		}
-		ours[row.PaymentID] = fmt.Sprintf("%s %d %s", object, row.Amount, row.Currency)
+		sums[row.Name] = row.Sum
 	}
-	require.Equal(r.t, theirs, ours, "the bank's books and ours")
+	return sums
 }

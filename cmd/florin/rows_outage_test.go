@@ -113,7 +113,7 @@ func TestF62_PoisonousEventBecomesADeadLetterAndIsAppliedOnceWhenRedriven(t *tes
 		victims.Delete(id)
 		letters := database.NewDeadLetters(r.app.DB, r.app.Clock)
 		letter := uuid.MustParse(r.column("SELECT id FROM dead_letters")[0])
-		by := database.Operator{Name: "operator:ada", Reason: "the handler is mended"}
+		by := account.Operator{Name: "operator:ada", Reason: "the handler is mended"}
 		require.NoError(t, letters.Redrive(context.Background(), letter, by))
 		c.await(id, "completed")
 		r.until(func() bool { return r.inbox(name) == "processed: completed" }, "the event is settled")

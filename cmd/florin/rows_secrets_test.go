@@ -163,8 +163,10 @@ func (r *rig) poisonWith(c *client, euros string, secrets canaries, victims *syn
 		name := plainName(what)
 		body := event("payment.failed", d.text(r.t, "payment_id"), d.text(r.t, "id"), 300, "EUR")
 		body = strings.Replace(body, `"failure":null`, fmt.Sprintf(`"failure":{"code":"declined","message":%q}`, secret), 1)
-		require.Equal(r.t, 200, r.webhook("evt_late_"+name, body)) // which ends in a review
+		require.Equal(r.t, 200, r.webhook("evt_late_"+name, body)) // which ends in a review, once the bank was asked
 	}
+	r.advance(2 * time.Second)
+	r.until(func() bool { return r.count("SELECT COUNT(*) FROM reviews") > 0 }, "a person is asked")
 }
 
 func plainName(what string) string { return strings.NewReplacer(" ", "_", "'", "").Replace(what) }

@@ -49,6 +49,21 @@ func rights() map[string]access {
 		"GET /transaction/:id":          {"", 401, 200, mine, admins},
 		"GET /transaction/:id/status":   {"", 401, 200, mine, admins},
 		"GET /transaction/:id/timeline": {"", 401, 200, mine, admins},
+		"POST /transaction/:id/refund":  {`{"amount":"1.00"}`, 401, 202, mine, admins},
+		"POST /transaction/:id/cancel":  {"{}", 401, 409, mine, admins},
+
+		"POST /stripe/account/onboard":       {"", 401, 422, 422, 422}, // no provider here onboards
+		"GET /stripe/account/onboard/status": {"", 401, 422, 422, 422},
+
+		"GET /events":                                                {"", 401, 400, 400, 400}, // see send: a stream that is taken has no end
+		"POST /webhook-endpoints":                                    {`{"url":"https://example.com/hook"}`, 401, 201, 201, 201},
+		"GET /webhook-endpoints":                                     {"", 401, 200, 200, 200},
+		"GET /webhook-endpoints/:id":                                 {"", 401, 200, mine, admins},
+		"PUT /webhook-endpoints/:id":                                 {`{"description":"mine"}`, 401, 200, mine, admins},
+		"DELETE /webhook-endpoints/:id":                              {"", 401, 204, mine, admins},
+		"POST /webhook-endpoints/:id/rotate-secret":                  {"{}", 401, 404, mine, admins}, // the owner has just deleted it
+		"GET /webhook-endpoints/:id/deliveries":                      {"", 401, 404, mine, admins},
+		"POST /webhook-endpoints/:id/deliveries/:delivery_id/resend": {"{}", 401, 404, mine, admins},
 
 		"POST /webhook/payment":   {"{}", 400, 400, 400, 400},
 		"POST /webhook/:provider": {"{}", 400, 400, 400, 400},
@@ -70,7 +85,8 @@ func TestS1_NobodyReachesWhatIsAnothers(t *testing.T) {
 		euros, destination := owner.open("EUR"), owner.open("EUR")
 		owner.fund(euros, "100.00", "EUR")
 		paid := r.column("SELECT id FROM transactions WHERE type = 'deposit'")[0]
-		known := map[string]string{"{account}": euros, "{destination}": destination, "{transaction}": paid, "{user}": owner.id}
+		endpoint := owner.do("POST", "/webhook-endpoints", `{"url":"https://example.com/hook"}`).text(t, "id")
+		known := map[string]string{"{webhook-endpoints}": endpoint, "{account}": euros, "{destination}": destination, "{transaction}": paid, "{user}": owner.id}
 		rows := rights()
 		require.Len(t, rows, len(r.app.Server.Routes), "a row for a route that is not there")
 		for _, route := range r.app.Server.Routes {
@@ -79,8 +95,11 @@ func TestS1_NobodyReachesWhatIsAnothers(t *testing.T) {
 			require.True(t, ok, "%s has no row: who may use it?", name)
 			about := about(route)
 			send := func(c *client, ids map[string]string) answer {
-				path := strings.NewReplacer(":id", ids[about], ":provider", "mock", ":asset", "swagger-ui.css").Replace(route.Path)
+				path := strings.NewReplacer(":id", ids[about], ":delivery_id", uuid.Nil.String(), ":provider", "mock", ":asset", "swagger-ui.css").Replace(route.Path)
 				body := row.body
+				if route.Path == "/events" {
+					path += "?last_event_id=none"
+				}
 				if route.Path == "/auth/logout" && c != none {
 					c = leaver // the others are still needed
 				}
@@ -104,14 +123,15 @@ func TestS1_NobodyReachesWhatIsAnothers(t *testing.T) {
 			mine := send(owner, known)
 			require.Equal(t, row.owner, mine.status, "%s of one's own: %s", name, mine.body)
 		}
-		for _, list := range []string{"/accounts", "/accounts/balance/aggregate"} {
+		for _, list := range []string{"/accounts", "/accounts/balance/aggregate", "/webhook-endpoints"} {
 			for _, stranger := range []*client{other, admin} {
 				shown := string(stranger.do("GET", list, "").body)
 				assert.NotContains(t, shown, euros)
+				assert.NotContains(t, shown, endpoint)
 				assert.NotContains(t, shown, "EUR")
 			}
 		}
-		require.Equal(t, "99.00 1.00 98.00", owner.balance(euros), "what the owner himself did, once")
+		require.Equal(t, "99.00 2.00 97.00", owner.balance(euros), "what the owner himself did, once")
 		require.Equal(t, "1.00 0.00 1.00", owner.balance(destination))
 	})
 }
@@ -141,13 +161,13 @@ func TestS49_DocumentIsWhatTheProgramServes(t *testing.T) {
 		var routes []string
 		methods := map[string][]string{}
 		for _, route := range r.app.Server.Routes {
-			path := strings.NewReplacer(":id", "{id}", ":provider", "{provider}", ":asset", "{asset}").Replace(route.Path)
+			path := strings.NewReplacer(":id", "{id}", ":delivery_id", "{delivery_id}", ":provider", "{provider}", ":asset", "{asset}").Replace(route.Path)
 			routes = append(routes, route.Method+" "+path)
 			methods[path] = append(methods[path], route.Method)
 		}
 		require.ElementsMatch(t, r.contract.Paths, routes)
 		for path, served := range methods {
-			live := strings.NewReplacer("{id}", uuid.NewString(), "{provider}", "mock", "{asset}", "swagger-ui.css").Replace(path)
+			live := strings.NewReplacer("{id}", uuid.NewString(), "{delivery_id}", uuid.NewString(), "{provider}", "mock", "{asset}", "swagger-ui.css").Replace(path)
 			for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH"} {
 				response, body := r.raw(method, live, nil, http.Header{"Content-Type": {"application/json"}})
 				if slices.Contains(served, method) {

@@ -63,12 +63,18 @@ func (p *program) attend(ctx context.Context, app *App) error {
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 	ready := app.adminReady
+	started := time.NewTimer(startsAfter)
+	defer started.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-app.Failed():
 			return err
+		case <-started.C:
+			if err := forgetStart(); err != nil {
+				app.Log.Warn("memory of the start not given back", "error", err)
+			}
 		case <-ready:
 			ready = nil
 			if err := p.welcome(app); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,6 +75,24 @@ func (a *App) openSinks() error {
 		a.sinks = append(a.sinks, &sink{name: name, bus: bus, took: func(took time.Duration) { a.Metrics.Published(name, took) }})
 	}
 	return nil
+}
+
+// durable is the names of those who follow the log with a stored cursor.
+func (a *App) durable() []string {
+	names := slices.Sorted(maps.Keys(a.subscribers))
+	for _, s := range a.sinks {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// startSinks begins to publish.
+func (a *App) startSinks() {
+	for _, s := range a.sinks {
+		a.loop("sink "+s.name, a.delivery, func(ctx context.Context) error {
+			return a.Subscriptions.SubscribeBatch(ctx, s.name, s.publish)
+		})
+	}
 }
 
 // publish is the sink's work, and keeps whether the broker took it.

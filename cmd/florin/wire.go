@@ -19,19 +19,27 @@ import (
 	"florin/domain/fx"
 	"florin/infra/database"
 	"florin/infra/fx/fixed"
+	"florin/infra/provider/breaker"
 	"florin/infra/provider/mock"
 	"florin/infra/provider/mock/bank"
+	"florin/infra/provider/stripe"
 	"florin/pkg/eventbus"
 	"florin/pkg/telemetry"
 	accountsvc "florin/service/account"
 	"florin/service/auth"
+	"florin/service/deadletter"
+	mailsvc "florin/service/mail"
+	"florin/service/notification"
 	"florin/service/relay"
+	"florin/service/stream"
 	"florin/service/sweep"
 	usersvc "florin/service/user"
 	"florin/webapi"
 	webauth "florin/webapi/auth"
 	"florin/webapi/decode"
+	"florin/webapi/events"
 	"florin/webapi/middleware"
+	webpayout "florin/webapi/payout"
 	webuser "florin/webapi/user"
 )
 
@@ -50,14 +58,25 @@ type Options struct {
 	Log   *slog.Logger  // slog.Default() when nil
 	// Sweep tunes the sweep; Due, Payments, Clock and Log are set here.
 	Sweep sweep.Config
+	// Mail tunes the mails; its ports, Clock and Log are set here.
+	Mail mailsvc.ServiceDeps
 	// Limits tune the payment flow; Amount and PaymentDeadline are the configuration's.
 	Limits accountsvc.Limits
 	// Rates stands in for the source of FX_SOURCE, behind the same guard.
 	Rates fx.Source
+	// Breaker tunes the circuit breakers of the providers; Log and Changed are set here.
+	Breaker breaker.Config
 	// EventBus is put around the bus that payment events are published on.
 	EventBus func(eventbus.Publisher) eventbus.Publisher
+	// Streams and StreamTimes tune the event streams.
+	Streams     stream.Limits
+	StreamTimes events.Times
+	// Webhooks tunes the delivery of webhooks; its ports, Clock and Log are set here.
+	Webhooks notification.DeliverConfig
 	// Subscribers are durable readers of the log, by name.
 	Subscribers map[string]eventbus.PositionedHandler
+	// SubscribersAlone leaves the program's own out, for tests that kill the program in a subscriber and must know in which.
+	SubscribersAlone bool
 }
 
 // NewApp builds the graph and opens what it needs: the database, migrated, and the listeners. Nothing runs until Start.
@@ -91,25 +110,35 @@ func (a *App) build(ctx context.Context, options Options) error {
 	if err := a.openListeners(ctx); err != nil {
 		return err
 	}
-	if err := a.openBank(ctx); err != nil {
+	if a.Config.withMock() {
+		if err := a.openBank(ctx); err != nil {
+			return err
+		}
+	}
+	if err := a.openStripe(); err != nil {
 		return err
 	}
-	a.buildLog()
+	a.buildProviders(options.Breaker)
+	if err := a.buildLog(ctx, options); err != nil {
+		return err
+	}
 	a.subscribers = options.Subscribers
 	if err := a.openSinks(); err != nil {
 		return err
 	}
-	names := slices.Sorted(maps.Keys(a.subscribers))
-	for _, s := range a.sinks {
-		names = append(names, s.name)
+	if err := a.buildWebhooks(options); err != nil {
+		return err
 	}
-	if err := a.Subscriptions.Prepare(ctx, names...); err != nil {
+	if err := a.buildMail(options); err != nil {
+		return err
+	}
+	if err := a.Subscriptions.Prepare(ctx, a.durable()...); err != nil {
 		return err
 	}
 	if err := a.buildServices(options); err != nil {
 		return err
 	}
-	return a.buildServer()
+	return a.buildServer(options)
 }
 
 func (a *App) openTelemetry(ctx context.Context) (err error) {
@@ -140,22 +169,30 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 }
 
 // buildLog joins the ledger, the relay and those who read the log.
-func (a *App) buildLog() {
+func (a *App) buildLog(ctx context.Context, options Options) error {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
 	settings := relay.Settings{LeaseTTL: relayLeaseTTL, Holder: fmt.Sprintf("%s/%d", host, os.Getpid()), Now: a.Clock, Logger: a.Log,
+		DeadLetters: database.NewDeadLetters(a.DB, a.Clock),
 		Hooks: relay.Hooks{
-			Moved: a.Metrics.Relayed, Handled: a.Metrics.Delivered,
+			Moved: a.Metrics.Relayed, Handled: a.Metrics.Handled,
+			Failed:      func(name string, _ error) { a.Metrics.Redelivered(name) },
 			EventFailed: func(subscriber string, _ error) { a.Metrics.Redelivered(subscriber) },
-			SetAside:    func(string, string) { a.Metrics.Alert("event_set_aside") },
+			SetAside:    func(string, string) { a.Metrics.Alert("dead_letter") },
 		}}
 	leases := database.NewLeases(a.DB, a.Clock)
 	a.Subscriptions = relay.NewSubscriptions(a.log, leases, settings)
 	a.Relay = relay.New(a.log, leases, settings, a.Subscriptions.Wake)
 	a.Ledger.OnCommit = a.Relay.Wake
 	a.Waiters = relay.NewWaiters(0, 0)
+	if a.Streams, err = stream.NewHub(ctx, a.log, options.Streams, a.Metrics); err != nil {
+		return err
+	}
+	letters := database.NewDeadLetters(a.DB, a.Clock)
+	a.Letters = deadletter.NewService(deadletter.ServiceDeps{Letters: letters, Events: letters, Clock: a.Clock, Log: a.Log, Alert: a.Metrics.Alert})
+	return a.Metrics.ObserveDeadLetters(a.Clock, letters.CountDeadLetters)
 }
 
 func (a *App) buildServices(options Options) (err error) {
@@ -170,16 +207,18 @@ func (a *App) buildServices(options Options) (err error) {
 		bus = options.EventBus(bus)
 	}
 	a.Service = accountsvc.NewService(accountsvc.ServiceDeps{
-		Ledger:    a.Ledger,
-		Books:     a.Books,
-		EventBus:  bus,
-		Providers: accountsvc.Providers{Default: a.Config.PaymentProvider, ByName: a.providers()},
-		Rates:     fx.NewGuard(rates, 0, a.Clock),
-		Waiter:    a.Waiters,
-		Clock:     a.Clock,
-		Log:       a.Log,
-		Meter:     a.Metrics,
-		Limits:    limits,
+		Ledger:          a.Ledger,
+		Books:           a.Books,
+		EventBus:        bus,
+		Providers:       accountsvc.Providers{Default: a.Config.PaymentProvider, ByName: a.providers},
+		PayoutAccounts:  map[string]account.PayoutAccounts{stripe.Name: a.payoutAccounts},
+		DepositFailures: map[string]account.DepositFailures{stripe.Name: database.NewDepositFailures(a.DB)},
+		Rates:           fx.NewGuard(rates, 0, a.Clock),
+		Waiter:          a.Waiters,
+		Clock:           a.Clock,
+		Log:             a.Log,
+		Meter:           a.Metrics,
+		Limits:          limits,
 	})
 	users := database.NewUsers(a.DB)
 	a.Auth, err = auth.NewService(auth.ServiceDeps{Users: users, Sessions: users, Secrets: reveal(a.Config.JWTSecrets), Now: a.Clock})
@@ -190,17 +229,16 @@ func (a *App) buildServices(options Options) (err error) {
 	if err != nil {
 		return err
 	}
+	if a.payouts, err = a.newPayouts(); err != nil {
+		return err
+	}
 	sweeping := options.Sweep
 	sweeping.Due, sweeping.Payments, sweeping.Clock, sweeping.Log = database.NewDue(a.DB), a.Service, a.Clock, a.Log
 	a.Sweep = sweep.New(sweeping)
 	return a.Metrics.Observe(telemetry.Backlog{OldestWaiting: a.oldestWaiting, Lag: a.subscriberLag, Age: a.subscriberAge})
 }
 
-func (a *App) providers() map[string]account.PaymentProvider {
-	return map[string]account.PaymentProvider{a.mock.Name(): a.mock}
-}
-
-func (a *App) buildServer() error {
+func (a *App) buildServer(options Options) error {
 	limiter, err := middleware.NewLimiter(a.Config.RateLimit, a.Clock)
 	if err != nil {
 		return err
@@ -218,13 +256,19 @@ func (a *App) buildServer() error {
 		return err
 	}
 	a.Server, err = webapi.NewServer(webapi.Deps{
-		Accounts:       a.Service,
-		Users:          webuser.New(a.Users),
-		Auth:           webauth.New(a.Auth),
-		Health:         a.health(),
+		Accounts:    a.Service,
+		Webhooks:    a.Webhooks.Service,
+		Users:       webuser.New(a.Users),
+		Auth:        webauth.New(a.Auth),
+		Health:      a.health(),
+		DeadLetters: a.Letters,
+		Events: events.New(events.Deps{
+			Hub: a.Streams, Verifier: a.Auth, Sent: a.Metrics.Streamed, Log: a.Log, Times: options.StreamTimes,
+		}),
 		Verifier:       a.Auth,
 		Received:       eventbus.NewReceived(accountsvc.NewPaymentEventHandler(a.Service)),
-		Providers:      a.providers(),
+		Providers:      a.providers,
+		Payouts:        webpayout.New(a.payouts),
 		Cursors:        cursors,
 		Limiter:        limiter,
 		WebhookLimiter: webhookLimiter,

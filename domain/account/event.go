@@ -25,7 +25,38 @@ type PaymentEvent struct {
 	From  PaymentStatus `json:"from,omitempty"` // the status before, "" for the first
 	Cause Cause         `json:"cause"`
 	At    time.Time     `json:"at"` // never before the transaction's previous event
+
+	// Direction is "in" or "out" as AccountID sees it, "" where no account is concerned.
+	Direction string `json:"direction,omitempty"`
+	// The other side of a transfer: AccountID and UserID are the sender's.
+	CounterpartyAccountID string `json:"counterparty_account_id,omitempty"`
+	CounterpartyUserID    string `json:"counterparty_user_id,omitempty"`
+	// TraceParent is the W3C traceparent of the call that began the transaction, "" where nothing is traced.
+	TraceParent string `json:"traceparent,omitempty"`
 }
+
+// SeenBy is the event as one user may see it, false where it is none of his. Of a transfer each side sees its own account,
+// and of the other the account alone; who sends to himself sees it from the sender's account.
+func (e PaymentEvent) SeenBy(userID string) (PaymentEvent, bool) {
+	switch userID {
+	case "":
+		return PaymentEvent{}, false
+	case e.UserID:
+		e.CounterpartyUserID = ""
+		return e, true
+	case e.CounterpartyUserID:
+		e.AccountID, e.CounterpartyAccountID = e.CounterpartyAccountID, e.AccountID
+		e.UserID, e.CounterpartyUserID, e.Direction = userID, "", "in"
+		e.Metadata = map[string]string{OperationKey: e.Metadata[OperationKey]}
+		e.TraceParent = ""
+		return e, true
+	default:
+		return PaymentEvent{}, false
+	}
+}
+
+// OperationKey is the member of a PaymentEvent's metadata that says what type of transaction moved.
+const OperationKey = "operation"
 
 // Cause is what made a transaction move.
 type Cause string
@@ -47,6 +78,29 @@ const (
 	ReceivedPending   ReceivedKind = "payment.pending"
 	ReceivedCompleted ReceivedKind = "payment.completed"
 	ReceivedFailed    ReceivedKind = "payment.failed"
+	// ReceivedAttemptFailed says that an attempt of the payer failed. The payment is open as before: he may try again.
+	ReceivedAttemptFailed ReceivedKind = "payment.attempt_failed"
+	// ReceivedRefunded says that money of a deposit went back to the payer: Ref is the refund, Amount what that refund alone gave back.
+	ReceivedRefunded ReceivedKind = "payment.refunded"
+	// ReceivedRefundFailed says that the refund Ref did not reach the payer, or came back: its money is at the provider again.
+	ReceivedRefundFailed ReceivedKind = "refund.failed"
+	// ReceivedDisputed says that the provider took Amount back because of the dispute Ref. An inquiry that moves no money
+	// is ReceivedIgnored.
+	ReceivedDisputed ReceivedKind = "payment.disputed"
+	// ReceivedDisputeWon says that the provider gave the money of the dispute Ref back.
+	ReceivedDisputeWon ReceivedKind = "payment.dispute_won"
+	// ReceivedDisputeLost says that the money of the dispute Ref stays where it is.
+	ReceivedDisputeLost ReceivedKind = "payment.dispute_lost"
+	// ReceivedPayoutReturned says that the money of a completed payout is at the provider again.
+	ReceivedPayoutReturned ReceivedKind = "payout.returned"
+	// ReceivedFee says what the provider kept for the payment: Ref is its own record of that, Amount the fee.
+	ReceivedFee ReceivedKind = "payment.fee"
+	// ReceivedConsult is an authentic event that does not state its facts, or that wants something done at the provider before
+	// they hold. It is stored, answered, and worked off by PaymentProvider.Consult.
+	ReceivedConsult ReceivedKind = "consult"
+	// ReceivedForeign is an authentic event that is not ours to book: of the other mode, test or live, or of an account that we
+	// never onboarded. Type and Failure say why. It is quarantined with an alert.
+	ReceivedForeign ReceivedKind = "foreign"
 	// ReceivedIgnored is an authentic event of a type that moves nothing here. It is stored as ignored.
 	ReceivedIgnored ReceivedKind = "ignored"
 )
@@ -63,11 +117,17 @@ type PaymentReceivedEvent struct {
 	Type          string
 	PaymentID     string
 	TransactionID uuid.UUID // ours, from the provider's metadata; uuid.Nil when it has none
-	Amount        int64     // minor units of Currency
-	Currency      string
-	Failure       *Failure
-	OccurredAt    time.Time
-	Cause         Cause
+	// AccountID is our account as the provider's metadata names it, uuid.Nil when it does not. It is a claim: our row is the authority.
+	AccountID uuid.UUID
+	// Ref is the refund, dispute or fee that the fact is about, "" where the payment itself is.
+	Ref string
+	// FollowID is our own id of the refund, where we started it; uuid.Nil otherwise.
+	FollowID   uuid.UUID
+	Amount     int64 // minor units of Currency
+	Currency   string
+	Failure    *Failure
+	OccurredAt time.Time
+	Cause      Cause
 	// Raw is the body as received, empty for a report. It is kept for redrive and for people.
 	Raw []byte
 }

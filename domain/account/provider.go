@@ -74,6 +74,15 @@ type PaymentProvider interface {
 	GetPaymentStatus(ctx context.Context, ref PaymentRef) (PaymentReport, error)
 	// CancelPayment asks for a payment to be given up. The report says what became of it: it may have completed.
 	CancelPayment(ctx context.Context, ref PaymentRef) (PaymentReport, error)
+	// RefundPayment asks for money of a completed deposit to be given back. PaymentID in the answer is the refund's id.
+	RefundPayment(ctx context.Context, in RefundInstruction) (Initiation, error)
+	// Consult asks what a ReceivedConsult event means, does at the provider what must be done first, and returns the facts,
+	// each to be applied once as an event of its own, believed as an answer is. None is an answer too.
+	// It is repeatable: the same event gives the same facts again.
+	Consult(ctx context.Context, event PaymentReceivedEvent) ([]PaymentReceivedEvent, error)
+	// ListEvents returns what the provider has to tell since the cursor, oldest first, at most a page, with the cursor behind
+	// it. "" begins at what the provider still keeps. The listing may lag behind the webhooks.
+	ListEvents(ctx context.Context, cursor string) (events []PaymentReceivedEvent, next string, err error)
 	// ParseWebhook authenticates the raw bytes and reads them. It does no I/O.
 	// ErrWebhookNotAuthentic or ErrWebhookMalformed.
 	ParseWebhook(raw []byte, header http.Header) (PaymentReceivedEvent, error)
@@ -105,6 +114,15 @@ type WithdrawInstruction struct {
 	Metadata       map[string]string
 }
 
+// RefundInstruction is what we send to have money of a deposit given back.
+type RefundInstruction struct {
+	IdempotencyKey string
+	TransactionID  uuid.UUID // the refund's own
+	DepositID      uuid.UUID // the deposit that it gives back
+	PaymentID      string    // the deposit's, at the provider
+	Amount         money.Money
+}
+
 // Initiation is the provider's answer to a new payment.
 type Initiation struct {
 	PaymentID  string
@@ -122,8 +140,11 @@ type NextAction struct {
 
 // PaymentRef names a payment by the provider's id, or by ours when PaymentID is empty.
 type PaymentRef struct {
+	Type          Type // TypeDeposit, TypeWithdraw or TypeRefund
 	PaymentID     string
 	TransactionID uuid.UUID
+	Attempt       int
+	CreatedAt     time.Time // ours, to look around it where the provider lists by time
 }
 
 // PaymentReport is what the provider says of a payment when asked. It becomes a PaymentReceivedEvent and

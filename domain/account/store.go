@@ -31,6 +31,9 @@ type Needs struct {
 	Effects []EffectKey
 	// Transactions are locked, with their holds and with the accounts they speak of.
 	Transactions []uuid.UUID
+	// Families are transactions of which all that follows them is loaded and locked as well, under the lock of the one that is
+	// followed. They must be among Transactions. Whoever changes what follows a transaction names it here.
+	Families []uuid.UUID
 	// Accounts are locked too.
 	Accounts []uuid.UUID
 	// OpenPayments asks, under the accounts' locks, whether payments on them are still open.
@@ -46,6 +49,8 @@ type UnitOfWork interface {
 	Key() (*IdempotencyRecord, bool)
 	Inbox() (*InboxRecord, bool)
 	Effect(key EffectKey) bool
+	// Followers are the transactions that point to the one named, in the order of their ids; it wants Needs.Families.
+	Followers(transactionID uuid.UUID) []*Transaction
 	// OpenPayments says whether a payment on the account is still open; it wants Needs.OpenPayments.
 	OpenPayments(accountID uuid.UUID) bool
 
@@ -121,8 +126,8 @@ type InboxRecord struct {
 // EffectKey names one fact of a provider that had an effect here.
 type EffectKey struct {
 	Provider string
-	Ref      string // the payment that the fact is about
-	Effect   string // "captured", "paid_out", "failed"
+	Ref      string // the payment, refund, dispute or payout that the fact is about
+	Effect   string // "completed", "failed", "refunded", …
 }
 
 // Effect is a fact that had its effect, once.
@@ -140,24 +145,6 @@ type Review struct {
 	InboxID       uuid.UUID // uuid.Nil for none
 	Detail        string    // for people; no secret
 	CreatedAt     time.Time
-}
-
-// DeadLetter is an event that could not be worked off, with the reason.
-type DeadLetter struct {
-	ID       uuid.UUID
-	Source   string // "inbox", "subscriber"
-	SourceID uuid.UUID
-	// SourceName is the subscriber's name, "" for the inbox.
-	SourceName string
-	// TransactionID is uuid.Nil where it is not known.
-	TransactionID uuid.UUID
-	Reason        string
-	LastError     string
-	Tries         int
-	Payload       string
-	Status        string // "open", "redriven", "discarded"
-	CreatedAt     time.Time
-	SettledAt     time.Time
 }
 
 // ProviderCall is one call to a provider, for the timeline.
@@ -204,13 +191,15 @@ type Books interface {
 	FindEntries(ctx context.Context, accountID uuid.UUID, filter EntryFilter) ([]EntryLine, error)
 	// FindTransactionByPayment returns the transaction that a provider's payment belongs to.
 	FindTransactionByPayment(ctx context.Context, provider, paymentID string) (*Transaction, error)
+	// FindFollowUp returns what follows a payment by the provider's id of it: of a refund, a dispute.
+	FindFollowUp(ctx context.Context, provider, ref string) (*Transaction, error)
 	// FindTimeline is all that is known of a transaction, in order of time.
 	FindTimeline(ctx context.Context, transactionID uuid.UUID) ([]TimelineItem, error)
 	// TransactionStatus is the current status of any transaction, for those who wait on it.
 	TransactionStatus(ctx context.Context, transactionID uuid.UUID) (PaymentStatus, error)
 }
 
-// Page is a part of a list: at most Limit rows with an id lower than Before.
+// Page is a part of a list: at most Limit rows of those that come after the row Before.
 type Page struct {
 	Before uuid.UUID // uuid.Nil for the start
 	Limit  int
@@ -249,7 +238,7 @@ type Total struct {
 // TimelineItem is one thing that happened to a transaction.
 type TimelineItem struct {
 	At          time.Time
-	Kind        string // "api_call", "provider_call", "webhook", "state_change", "entry"
+	Kind        string // "api_call", "provider_call", "webhook", "state_change", "entry", "linked"
 	Summary     string
 	Detail      map[string]string
 	TraceParent string

@@ -21,6 +21,15 @@ const (
 	TypeWithdraw  Type = "withdraw"
 	TypeTransfer  Type = "transfer"
 	TypeUnmatched Type = "unmatched"
+
+	// What follows a transaction and is linked to it.
+	TypeRefund             Type = "refund"
+	TypeRefundReversal     Type = "refund_reversal"
+	TypeChargeback         Type = "chargeback"
+	TypeChargebackReversal Type = "chargeback_reversal"
+	TypePayoutReturn       Type = "payout_return"
+	TypeCorrection         Type = "correction"
+	TypeFee                Type = "fee" // ours alone
 )
 
 // ProviderInternal is the label of a transaction that asks no provider.
@@ -40,6 +49,8 @@ type ExternalTarget struct {
 	BankAccountNumber     string
 	RoutingNumber         string
 	ExternalWalletAddress string
+	// ProviderAccount is the account at the provider that the payee has onboarded; it is not the client's to name.
+	ProviderAccount string
 }
 
 // IsZero says that no target is given.
@@ -48,17 +59,17 @@ func (t ExternalTarget) IsZero() bool { return t == ExternalTarget{} }
 // Masked is the target as it may be shown: the last four characters of each part, or fewer where a part is
 // so short that four would tell most of it.
 func (t ExternalTarget) Masked() ExternalTarget {
-	return ExternalTarget{mask(t.BankAccountNumber), mask(t.RoutingNumber), mask(t.ExternalWalletAddress)}
+	return ExternalTarget{mask(t.BankAccountNumber), mask(t.RoutingNumber), mask(t.ExternalWalletAddress), mask(t.ProviderAccount)}
 }
 
 // String masks, so that a target that strays into a log tells nothing.
-func (t ExternalTarget) String() string { return fmt.Sprintf("%+v", [3]string(t.Masked().parts())) }
+func (t ExternalTarget) String() string { return fmt.Sprintf("%+v", t.Masked().parts()) }
 
 // GoString masks as String does.
 func (t ExternalTarget) GoString() string { return t.String() }
 
-func (t ExternalTarget) parts() [3]string {
-	return [3]string{t.BankAccountNumber, t.RoutingNumber, t.ExternalWalletAddress}
+func (t ExternalTarget) parts() [4]string {
+	return [4]string{t.BankAccountNumber, t.RoutingNumber, t.ExternalWalletAddress, t.ProviderAccount}
 }
 
 func mask(s string) string {
@@ -130,14 +141,15 @@ func (t *Transaction) Failure() *Failure { return t.failure }
 
 // Direction is "in" or "out" as the account sees it.
 func (t *Transaction) Direction(accountID uuid.UUID) string {
-	switch {
-	case t.Type == TypeDeposit:
+	switch t.Type {
+	case TypeDeposit, TypeRefundReversal, TypeChargebackReversal, TypePayoutReturn:
 		return "in"
-	case t.Type == TypeTransfer && accountID == t.CounterpartyID:
-		return "in"
-	default:
-		return "out"
+	case TypeTransfer:
+		if accountID == t.CounterpartyID {
+			return "in"
+		}
 	}
+	return "out"
 }
 
 // RestoreStatus puts a transaction read from the store where it stood. It is for stores alone.
@@ -184,14 +196,16 @@ func (t *Transaction) event(from PaymentStatus, at time.Time, cause Cause) (Paym
 		Status:        t.status,
 		Provider:      t.Provider,
 		Timestamp:     at.Unix(),
-		Metadata:      map[string]string{"operation": string(t.Type)},
+		Metadata:      map[string]string{OperationKey: string(t.Type)},
 		Seq:           t.version,
 		From:          from,
 		Cause:         cause,
 		At:            at,
+		TraceParent:   t.TraceParent,
 	}
 	if t.AccountID != uuid.Nil {
 		e.AccountID, e.UserID = t.AccountID.String(), t.UserID.String()
+		e.Direction = t.Direction(t.AccountID)
 	}
 	return e, nil
 }

@@ -38,6 +38,12 @@ func PayoutClearing(provider string, c currency.Currency) SystemAccount {
 // FXPosition is the other side of every conversion, in both currencies.
 func FXPosition(c currency.Currency) SystemAccount { return SystemAccount{"fx_position", c} }
 
+// Fees is what providers keep for their work.
+func Fees(c currency.Currency) SystemAccount { return SystemAccount{"fees", c} }
+
+// Receivable is what the holders of accounts owe us. Each entry names its debtor.
+func Receivable(c currency.Currency) SystemAccount { return SystemAccount{"receivable", c} }
+
 // Suspense holds money that belongs to no transaction until a person decides.
 func Suspense(c currency.Currency) SystemAccount { return SystemAccount{"suspense", c} }
 
@@ -59,11 +65,20 @@ type Entry struct {
 	At           time.Time
 	// System is set on entries of system accounts.
 	System *SystemAccount
+	// DebtorID is the user account that a receivable is owed by, uuid.Nil on every other entry.
+	DebtorID uuid.UUID
 }
 
 // SystemEntry is an entry on one of our own accounts.
 func SystemEntry(account SystemAccount, amount money.Money, at time.Time) Entry {
 	return Entry{AccountID: account.ID(), Amount: amount, At: at, System: &account}
+}
+
+// ReceivableEntry is an entry on what the debtor owes: below zero what it owes more, above zero what it has paid of that.
+func ReceivableEntry(debtor uuid.UUID, amount money.Money, at time.Time) Entry {
+	e := SystemEntry(Receivable(amount.Currency()), amount, at)
+	e.DebtorID = debtor
+	return e
 }
 
 // Posting is the entries of one transaction: they sum to zero in each currency.

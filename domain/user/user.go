@@ -28,6 +28,7 @@ type User struct {
 	passwordHash string
 	role         Role
 	generation   int64
+	muted        bool
 	createdAt    time.Time
 	updatedAt    time.Time
 	deletedAt    *time.Time
@@ -64,6 +65,7 @@ type State struct {
 	PasswordHash string
 	Role         Role
 	Generation   int64
+	Muted        bool // wants no e-mail about payments
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	DeletedAt    *time.Time
@@ -72,13 +74,13 @@ type State struct {
 // Load makes a user from what a store kept, without checking it again.
 func Load(s State) User {
 	return User{id: s.ID, username: s.Username, email: s.Email, passwordHash: s.PasswordHash, role: s.Role,
-		generation: s.Generation, createdAt: s.CreatedAt, updatedAt: s.UpdatedAt, deletedAt: s.DeletedAt}
+		generation: s.Generation, muted: s.Muted, createdAt: s.CreatedAt, updatedAt: s.UpdatedAt, deletedAt: s.DeletedAt}
 }
 
 // State returns what a store has to keep.
 func (u User) State() State {
 	return State{ID: u.id, Username: u.username, Email: u.email, PasswordHash: u.passwordHash, Role: u.role,
-		Generation: u.generation, CreatedAt: u.createdAt, UpdatedAt: u.updatedAt, DeletedAt: u.deletedAt}
+		Generation: u.generation, Muted: u.muted, CreatedAt: u.createdAt, UpdatedAt: u.updatedAt, DeletedAt: u.deletedAt}
 }
 
 func (u User) ID() uuid.UUID        { return u.id }
@@ -91,6 +93,15 @@ func (u User) UpdatedAt() time.Time { return u.updatedAt }
 
 // Generation is the number that an access token must carry; raising it ends every token at once.
 func (u User) Generation() int64 { return u.generation }
+
+// EmailNotifications says that the user wants e-mail about payments. A new user does.
+func (u User) EmailNotifications() bool { return !u.muted }
+
+// NotifyByEmail turns e-mail about payments on or off.
+func (u *User) NotifyByEmail(on bool, at time.Time) {
+	u.muted = !on
+	u.updatedAt = at.UTC().Truncate(time.Microsecond)
+}
 
 // Deleted says that the user was anonymised: nobody can log in as it any more.
 func (u User) Deleted() bool { return u.deletedAt != nil }

@@ -24,6 +24,7 @@ type accountRow struct {
 	Status      string
 	Posted      sql.NullInt64
 	Held        int64
+	Receivable  int64
 	EntrySeq    int64  `gorm:"column:entry_seq"`
 	LastEntryAt moment `gorm:"column:last_entry_at"`
 	Created     moment `gorm:"column:created_at"`
@@ -37,7 +38,7 @@ func accountToRow(a *account.Account) accountRow {
 	s := a.State()
 	return accountRow{
 		ID: a.ID, Kind: "user", UserID: nullID(a.UserID), Name: a.Name, Currency: a.Currency.Code(), Status: string(s.Status),
-		Posted: sql.NullInt64{Int64: s.Posted, Valid: true}, Held: s.Held, EntrySeq: s.EntrySeq, LastEntryAt: momentOf(s.LastEntryAt),
+		Posted: sql.NullInt64{Int64: s.Posted, Valid: true}, Held: s.Held, Receivable: s.Owed, EntrySeq: s.EntrySeq, LastEntryAt: momentOf(s.LastEntryAt),
 		Created: momentOf(a.CreatedAt), Updated: momentOf(a.UpdatedAt), Closed: momentOf(a.ClosedAt),
 	}
 }
@@ -52,7 +53,7 @@ func (r accountRow) toAccount() (*account.Account, error) {
 		CreatedAt: r.Created.at, UpdatedAt: r.Updated.at, ClosedAt: r.Closed.at,
 	}
 	a.Restore(account.State{
-		Status: account.Status(r.Status), Posted: r.Posted.Int64, Held: r.Held, EntrySeq: r.EntrySeq, LastEntryAt: r.LastEntryAt.at,
+		Status: account.Status(r.Status), Posted: r.Posted.Int64, Held: r.Held, Owed: r.Receivable, EntrySeq: r.EntrySeq, LastEntryAt: r.LastEntryAt.at,
 	})
 	return a, nil
 }
@@ -60,7 +61,7 @@ func (r accountRow) toAccount() (*account.Account, error) {
 // settled is the row as it stood, with what may move taken from the other: equal to it when nothing else has changed.
 func (r accountRow) settled(now accountRow) accountRow {
 	r.Name, r.Status, r.Posted, r.Held, r.EntrySeq = now.Name, now.Status, now.Posted, now.Held, now.EntrySeq
-	r.LastEntryAt, r.Updated, r.Closed = now.LastEntryAt, now.Updated, now.Closed
+	r.Receivable, r.LastEntryAt, r.Updated, r.Closed = now.Receivable, now.LastEntryAt, now.Updated, now.Closed
 	return r
 }
 

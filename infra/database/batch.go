@@ -49,6 +49,7 @@ func (b *batch) newUnit(needs account.Needs) *unit {
 // wants is what the units of a batch need, each list in order and without repeats.
 type wants struct {
 	transactions []uuid.UUID // locked, with their holds and with the accounts that they speak of
+	families     []uuid.UUID // of transactions, of which all that follows them is locked too
 	accounts     []uuid.UUID // locked too
 	open         []uuid.UUID // accounts of which it is asked whether payments are open
 	keys         []uuid.UUID
@@ -71,6 +72,7 @@ func (b *batch) wants() wants {
 	var w wants
 	for _, u := range b.units {
 		w.transactions = append(w.transactions, u.needs.Transactions...)
+		w.families = append(w.families, u.needs.Families...)
 		w.accounts = append(w.accounts, u.needs.Accounts...)
 		if u.needs.OpenPayments {
 			w.open = append(w.open, u.needs.Accounts...)
@@ -84,6 +86,7 @@ func (b *batch) wants() wants {
 		w.effects = append(w.effects, u.needs.Effects...)
 	}
 	w.transactions, w.accounts, w.open, w.keys = sorted(w.transactions), sorted(w.accounts), sorted(w.open), sorted(w.keys)
+	w.families = sorted(w.families)
 	return w
 }
 

@@ -118,16 +118,18 @@ func (b *Books) FindTransaction(ctx context.Context, userID, transactionID uuid.
 	return t, t.AccountID, nil
 }
 
-// FindTransactions implements account.Books: those that the account sent or started, and those that it received.
+// FindTransactions implements account.Books: those that the account sent or started, and those that it received. A range of time
+// is read off the index, so that an old one costs no more than a new one.
 func (b *Books) FindTransactions(ctx context.Context, accountID uuid.UUID, filter account.TransactionFilter, page account.Page) ([]*account.Transaction, error) {
 	narrow, args := narrowing(filter, page)
 	side := func(column string) string {
-		return `SELECT * FROM (SELECT * FROM transactions WHERE ` + column + ` = ?` + narrow + ` ORDER BY id DESC LIMIT ?) AS ` + column
+		return `SELECT * FROM (SELECT * FROM transactions WHERE ` + column + ` = ?` + narrow + ` ORDER BY created_at DESC, id DESC LIMIT ?) AS ` + column
 	}
 	all := append(append([]any{accountID}, args...), page.Limit)
 	all = append(append(all, all...), page.Limit)
 	var rows []transactionRow
-	err := b.reader(ctx).Raw(side("account_id")+" UNION ALL "+side("counterparty_account_id")+" ORDER BY id DESC LIMIT ?", all...).Scan(&rows).Error
+	err := b.reader(ctx).Raw(side("account_id")+" UNION ALL "+side("counterparty_account_id")+" ORDER BY created_at DESC, id DESC LIMIT ?", all...).
+		Scan(&rows).Error
 	if err != nil {
 		return nil, toErrs("find transactions", err)
 	}
@@ -135,12 +137,12 @@ func (b *Books) FindTransactions(ctx context.Context, accountID uuid.UUID, filte
 }
 
 func narrowing(filter account.TransactionFilter, page account.Page) (where string, args []any) {
-	add := func(condition string, value any) {
+	add := func(condition string, values ...any) {
 		where += " AND " + condition
-		args = append(args, value)
+		args = append(args, values...)
 	}
 	if page.Before != uuid.Nil {
-		add("id < ?", page.Before)
+		add("(created_at, id) < ((SELECT last.created_at FROM transactions last WHERE last.id = ?), ?)", page.Before, page.Before)
 	}
 	if filter.Type != "" {
 		add("type = ?", string(filter.Type))
@@ -193,6 +195,18 @@ func (b *Books) FindTransactionByPayment(ctx context.Context, provider, paymentI
 		Take(&row).Error
 	if err != nil {
 		return nil, found("find transaction by payment", "Transaction", err)
+	}
+	return row.toTransaction()
+}
+
+// FindFollowUp implements account.Books.
+func (b *Books) FindFollowUp(ctx context.Context, provider, ref string) (*account.Transaction, error) {
+	var row transactionRow
+	err := b.reader(ctx).Where(`provider = ? AND payment_id = ? AND payment_id IS NOT NULL
+		AND type IN ('refund', 'refund_reversal', 'chargeback', 'chargeback_reversal', 'payout_return', 'correction', 'fee')
+		AND type IN ('refund', 'chargeback')`, provider, ref).Take(&row).Error
+	if err != nil {
+		return nil, found("find what follows a payment", "Transaction", err)
 	}
 	return row.toTransaction()
 }

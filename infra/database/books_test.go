@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-	"gorm.io/gorm"
 
 	"florin/domain/account"
 	"florin/domain/currency"
@@ -284,131 +282,5 @@ func TestDueClaimsEachRowOnce(t *testing.T) {
 		}
 		k.payOut(id, again[0].ID)
 		require.Zero(t, stored(), "a terminal transaction is never due")
-	})
-}
-
-// plans collects the statements that the reader runs.
-type plans struct {
-	db         *database.DB
-	statements []statement
-}
-
-type statement struct {
-	sql  string
-	args []any
-}
-
-func watchReads(t *testing.T, db *database.DB) *plans {
-	p := &plans{db: db}
-	note := func(tx *gorm.DB) {
-		p.statements = append(p.statements, statement{tx.Statement.SQL.String(), slices.Clone(tx.Statement.Vars)})
-	}
-	require.NoError(t, db.Reader().Callback().Query().After("gorm:query").Register("note", note))
-	require.NoError(t, db.Reader().Callback().Row().After("gorm:row").Register("note", note))
-	return p
-}
-
-// requireIndexed fails where a plan of a collected statement reads a whole table.
-func (p *plans) requireIndexed(t *testing.T, what string) {
-	t.Helper()
-	require.NotEmpty(t, p.statements, what)
-	pool, err := p.db.Reader().DB()
-	require.NoError(t, err)
-	explain := "EXPLAIN "
-	if p.db.Dialect() == database.SQLite {
-		explain = "EXPLAIN QUERY PLAN "
-	}
-	for _, s := range p.statements {
-		rows, err := pool.QueryContext(t.Context(), explain+s.sql, s.args...)
-		require.NoError(t, err)
-		columns, err := rows.Columns()
-		require.NoError(t, err)
-		for rows.Next() {
-			line := make([]any, len(columns))
-			for i := range line {
-				line[i] = new(any)
-			}
-			require.NoError(t, rows.Scan(line...))
-			step := fmt.Sprint(*line[len(line)-1].(*any))
-			for _, table := range []string{"accounts", "transactions", "entries", "payment_events", "provider_calls", "inbox", "c", "t", "a"} {
-				require.NotEqual(t, "SCAN "+table, strings.Split(step, " USING")[0], "%s: %s\n%s", what, s.sql, step)
-				require.NotContains(t, step, "Seq Scan on "+table, "%s: %s", what, s.sql)
-			}
-		}
-		require.NoError(t, rows.Err())
-		require.NoError(t, rows.Close())
-	}
-	p.statements = nil
-}
-
-// fill writes some thousand rows of many users, so that a planner that may choose has a reason to use an index.
-func (k *bookkeeper) fill(rows int) (user, accountID, transaction uuid.UUID) {
-	k.t.Helper()
-	tables := []string{"users", "accounts", "transactions", "entries", "event_batches", "payment_events", "provider_calls", "inbox"}
-	lists := map[string][]map[string]any{}
-	add := func(table string, row map[string]any) { lists[table] = append(lists[table], row) }
-	for i := range rows {
-		user, accountID, transaction = newID(k.t), newID(k.t), newID(k.t)
-		at := noon.Add(time.Duration(i) * time.Second)
-		add("users", map[string]any{"id": user, "username": user.String(), "email": user.String(), "password_hash": "x", "created_at": at, "updated_at": at})
-		add("accounts", map[string]any{"id": accountID, "kind": "user", "user_id": user, "currency": "EUR", "posted": 5, "entry_seq": 1, "created_at": at, "updated_at": at})
-		add("transactions", map[string]any{"id": transaction, "type": "transfer", "status": "completed", "version": 1, "user_id": user, "account_id": accountID,
-			"counterparty_account_id": accountID, "amount": 5, "currency": "EUR", "provider": "mock", "payment_id": transaction.String(), "created_at": at, "updated_at": at, "completed_at": at})
-		add("entries", map[string]any{"transaction_id": transaction, "line": 1, "account_id": accountID, "currency": "EUR", "amount": 5, "account_seq": 1, "balance_after": 5, "posted_at": at})
-		add("event_batches", map[string]any{"id": i + 1, "events": 1, "at": at})
-		add("payment_events", map[string]any{"batch_id": i + 1, "n": 1, "id": newID(k.t), "transaction_id": transaction, "seq": 1, "to_status": "completed", "cause": "request", "payload": "{}", "at": at})
-		add("provider_calls", map[string]any{"id": newID(k.t), "transaction_id": transaction, "attempt": 1, "operation": "o", "outcome": "accepted", "started_at": at, "ended_at": at})
-		add("inbox", map[string]any{"id": newID(k.t), "provider": "mock", "event_id": transaction.String(), "kind": "k", "type": "t", "transaction_id": transaction, "payload": "{}",
-			"status": "processed", "reason": "r", "received_at": at})
-	}
-	require.NoError(k.t, k.db.Writer().Transaction(func(tx *gorm.DB) error {
-		for _, table := range tables {
-			for chunk := range slices.Chunk(lists[table], 500) {
-				if err := tx.Table(table).Create(chunk).Error; err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}))
-	require.NoError(k.t, k.db.Writer().Exec("ANALYZE").Error)
-	return user, accountID, transaction
-}
-
-func TestBooksReadThroughIndexes(t *testing.T) {
-	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		ctx, k := t.Context(), newBookkeeper(t, db)
-		user, id, transaction := k.fill(3_000)
-		a := k.read(user, id)
-		watched := watchReads(t, db)
-		b := k.books
-		for what, read := range map[string]func() error{
-			"FindAccount": func() error { _, err := b.FindAccount(ctx, user, id); return err },
-			"FindAccounts": func() error {
-				_, err := b.FindAccounts(ctx, user, account.Page{Limit: 20, Before: newID(t)})
-				return err
-			},
-			"SumAccounts":     func() error { _, err := b.SumAccounts(ctx, user); return err },
-			"PostedAt":        func() error { _, err := b.PostedAt(ctx, a, noon.Add(time.Hour)); return err },
-			"HasOpen":         func() error { _, err := b.HasOpenTransactions(ctx, id); return err },
-			"FindTransaction": func() error { _, _, err := b.FindTransaction(ctx, user, transaction); return err },
-			"FindTransactions": func() error {
-				_, err := b.FindTransactions(ctx, id, account.TransactionFilter{From: noon}, account.Page{Limit: 20, Before: newID(t)})
-				return err
-			},
-			"FindEntries": func() error {
-				_, err := b.FindEntries(ctx, id, account.EntryFilter{Limit: 20, From: noon, To: noon.Add(time.Hour), BeforeSeq: 5})
-				return err
-			},
-			"TransactionStatus": func() error { _, err := b.TransactionStatus(ctx, transaction); return err },
-			"FindTimeline":      func() error { _, err := b.FindTimeline(ctx, transaction); return err },
-		} {
-			require.NoError(t, read(), what)
-			watched.requireIndexed(t, what)
-		}
-		_, err := b.FindTransactionByPayment(ctx, "mock", transaction.String())
-		require.Equal(t, errs.NotFound, errs.KindOf(err), "a transfer has no payment")
-		watched.requireIndexed(t, "FindTransactionByPayment")
 	})
 }

@@ -17,7 +17,10 @@ import (
 // The statements that load a batch. A plan that was made on an empty table would scan for ever, so scans are off.
 var (
 	pgLoadTransactions = "SELECT " + transactionTable.list() + " FROM transactions WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
-	pgLoadAccounts     = "SELECT " + accountTable.list() + ` FROM accounts WHERE kind = 'user' AND id = ANY(ARRAY(SELECT unnest($1::uuid[])
+	pgLoadFollowers    = "SELECT " + transactionTable.list() + ` FROM transactions WHERE linked_transaction_id = ANY($1)
+		OR linked_transaction_id IN (SELECT id FROM transactions WHERE linked_transaction_id = ANY($1)) ORDER BY id FOR NO KEY UPDATE`
+	pgLoadFollowerHolds = "SELECT " + holdTable.list() + " FROM holds WHERE transaction_id IN (SELECT id FROM transactions WHERE linked_transaction_id = ANY($1))"
+	pgLoadAccounts      = "SELECT " + accountTable.list() + ` FROM accounts WHERE kind = 'user' AND id = ANY(ARRAY(SELECT unnest($1::uuid[])
 		UNION SELECT account_id FROM transactions WHERE id = ANY($2)
 		UNION SELECT counterparty_account_id FROM transactions WHERE id = ANY($2))) ORDER BY id FOR NO KEY UPDATE`
 	pgLoadNamedAccounts = "SELECT " + accountTable.list() + " FROM accounts WHERE kind = 'user' AND id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
@@ -96,8 +99,15 @@ func loadPostgres(ctx context.Context, conn *pgx.Conn, w wants) (loaded, error) 
 	transactions := pgIDs(w.transactions)
 	if len(transactions) > 0 {
 		batch.Queue(pgLoadTransactions, transactions).Query(scanInto(transactionTable, &f.transactions))
+		// A statement of its own, behind the lock of what is followed: it sees all that was added under that lock before.
+		if len(w.families) > 0 {
+			batch.Queue(pgLoadFollowers, pgIDs(w.families)).Query(scanInto(transactionTable, &f.transactions))
+		}
 		batch.Queue(pgLoadAccounts, pgIDs(w.accounts), transactions).Query(scanInto(accountTable, &f.accounts))
 		batch.Queue(pgLoadHolds, transactions).Query(scanInto(holdTable, &f.holds))
+		if len(w.families) > 0 {
+			batch.Queue(pgLoadFollowerHolds, pgIDs(w.families)).Query(scanInto(holdTable, &f.holds))
+		}
 	} else if len(w.accounts) > 0 {
 		batch.Queue(pgLoadNamedAccounts, pgIDs(w.accounts)).Query(scanInto(accountTable, &f.accounts))
 	}

@@ -15,12 +15,14 @@ import (
 // The statements that load a batch. A list travels as one JSON array, so that a batch of any size is one text to compile.
 var (
 	liteLoadTransactions = "SELECT " + transactionTable.list() + " FROM transactions WHERE id IN (SELECT value FROM json_each(?))"
-	liteLoadAccounts     = "SELECT " + accountTable.list() + " FROM accounts WHERE kind = 'user' AND id IN (SELECT value FROM json_each(?))"
-	liteLoadOpen         = "SELECT DISTINCT account_id FROM transactions WHERE account_id IN (SELECT value FROM json_each(?)) AND next_attempt_at IS NOT NULL"
-	liteLoadHolds        = "SELECT " + holdTable.list() + " FROM holds WHERE transaction_id IN (SELECT value FROM json_each(?))"
-	liteLoadKeys         = "SELECT " + keyTable.list() + " FROM idempotency_keys WHERE key_hash IN (SELECT value FROM json_each(?))"
-	liteLoadInbox        = "SELECT " + inboxTable.list() + " FROM inbox WHERE (provider, event_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"
-	liteLoadEffects      = "SELECT " + effectTable.list() + " FROM effects WHERE (provider, ref, effect) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))"
+	liteLoadFollowers    = "SELECT " + transactionTable.list() + ` FROM transactions WHERE linked_transaction_id IN (SELECT value FROM json_each(?1))
+		OR linked_transaction_id IN (SELECT id FROM transactions WHERE linked_transaction_id IN (SELECT value FROM json_each(?1)))`
+	liteLoadAccounts = "SELECT " + accountTable.list() + " FROM accounts WHERE kind = 'user' AND id IN (SELECT value FROM json_each(?))"
+	liteLoadOpen     = "SELECT DISTINCT account_id FROM transactions WHERE account_id IN (SELECT value FROM json_each(?)) AND next_attempt_at IS NOT NULL"
+	liteLoadHolds    = "SELECT " + holdTable.list() + " FROM holds WHERE transaction_id IN (SELECT value FROM json_each(?))"
+	liteLoadKeys     = "SELECT " + keyTable.list() + " FROM idempotency_keys WHERE key_hash IN (SELECT value FROM json_each(?))"
+	liteLoadInbox    = "SELECT " + inboxTable.list() + " FROM inbox WHERE (provider, event_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"
+	liteLoadEffects  = "SELECT " + effectTable.list() + " FROM effects WHERE (provider, ref, effect) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))"
 )
 
 // attemptSQLite is an attempt in the one writing transaction, which locks the file from its BEGIN on.
@@ -41,7 +43,12 @@ func (db *DB) attemptSQLite(ctx context.Context, w wants, apply func(loaded) (*w
 func loadSQLite(tx *gorm.DB, w wants) (f loaded, err error) {
 	l := liteLoader{tx: tx}
 	liteLoad(&l, transactionTable, liteLoadTransactions, w.transactions, &f.transactions)
-	liteLoad(&l, holdTable, liteLoadHolds, w.transactions, &f.holds)
+	liteLoad(&l, transactionTable, liteLoadFollowers, w.families, &f.transactions)
+	holders := w.transactions
+	for _, t := range f.transactions {
+		holders = append(holders, t.ID)
+	}
+	liteLoad(&l, holdTable, liteLoadHolds, sorted(holders), &f.holds)
 	accounts := w.accounts
 	for _, t := range f.transactions {
 		for _, id := range []nullID{t.AccountID, t.CounterpartyAccountID} {

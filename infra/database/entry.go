@@ -19,6 +19,7 @@ type entryRow struct {
 	Amount        int64         `gorm:"column:amount"`
 	AccountSeq    nullCount     `gorm:"column:account_seq"`
 	BalanceAfter  sql.NullInt64 `gorm:"column:balance_after"`
+	DebtorID      nullID        `gorm:"column:debtor_id"`
 	PostedAt      moment        `gorm:"column:posted_at"`
 }
 
@@ -28,7 +29,7 @@ func entryToRow(transactionID uuid.UUID, line int, e ledger.Entry) entryRow {
 	return entryRow{
 		TransactionID: transactionID, Line: line, AccountID: e.AccountID, Currency: e.Amount.Currency().Code(), Amount: e.Amount.Minor(),
 		AccountSeq: nullCount(e.AccountSeq), BalanceAfter: sql.NullInt64{Int64: e.BalanceAfter, Valid: e.AccountSeq != 0},
-		PostedAt: momentOf(e.At),
+		DebtorID: nullID(e.DebtorID), PostedAt: momentOf(e.At),
 	}
 }
 

@@ -3,6 +3,8 @@ package database
 import (
 	"database/sql"
 	"errors"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // The tests live in database_test, because databasetest imports this package.
@@ -24,4 +26,10 @@ func WithoutMigrations(db *DB, fn func() error) error {
 	defer func() { db.openForMigration = open }()
 	db.openForMigration = func() (*sql.DB, error) { return nil, errors.New("no connection for a migration") }
 	return fn()
+}
+
+// Traced are options that let a tracer see every statement on PostgreSQL.
+func Traced(o Options, tracer pgx.QueryTracer) Options {
+	o.tracer = tracer
+	return o
 }

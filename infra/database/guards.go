@@ -20,6 +20,7 @@ var appendOnlyGuards = guards{
 
 var schemaGuards = guards{both: []string{
 	"check accounts_owner_check", "check accounts_overspend_check", "check accounts_held_check", "check accounts_closed_check",
+	"check accounts_receivable_check",
 	"check transactions_status_check", "check transactions_version_check", "check transactions_amount_check",
 	"check transactions_work_check", "check transactions_completed_check", "check transactions_failed_check",
 	"check entries_amount_check", "check entries_seq_check", "check entries_balance_check",
@@ -27,7 +28,7 @@ var schemaGuards = guards{both: []string{
 	"check payment_events_seq_check", "check payment_events_to_status_check", "check event_batches_position_check", "check event_batches_events_check",
 	"check idempotency_keys_finished_check", "check inbox_work_check", "check dead_letters_settled_check",
 
-	"unique users_username_key", "unique users_email_key", "unique accounts_system_key", "unique transactions_payment_key",
+	"unique users_username_key", "unique users_email_key", "unique accounts_system_key", "unique transactions_payment_key", "unique transactions_follow_key",
 	"unique entries_account_seq_key", "unique payment_events_seq_key", "unique event_batches_position_key",
 	"unique inbox_event_key", "unique dead_letters_open_key",
 
@@ -39,7 +40,7 @@ var schemaGuards = guards{both: []string{
 	"reference holds.transaction_id", "reference holds.account_id", "reference payment_events.transaction_id",
 	"reference effects.transaction_id", "reference provider_calls.transaction_id",
 
-	"required accounts.held", "required accounts.entry_seq", "required accounts.currency", "required transactions.amount",
+	"required accounts.held", "required accounts.receivable", "required accounts.entry_seq", "required accounts.currency", "required transactions.amount",
 	"required transactions.currency", "required transactions.status", "required transactions.version", "required entries.account_id",
 	"required entries.amount", "required entries.currency", "required entries.posted_at", "required holds.amount",
 	"required payment_events.transaction_id", "required payment_events.payload", "required idempotency_keys.resource_id",

@@ -55,27 +55,45 @@ func (r keyRow) settled(now keyRow) keyRow {
 	return r
 }
 
-// purgeBatch bounds the rows that one statement of PurgeAnswers changes, so that no lock is held for long.
+// purgeBatch bounds the rows that one statement of PurgeAnswers looks at, so that no lock is held for long.
 const purgeBatch = 1000
 
 // PurgeAnswers clears the stored answers of requests that finished before the time, and returns how many. The keys stay, for
-// ever: a key is never good for a second payment. It blocks for as long as there is something to clear, in batches of their own
-// transactions; errs.Unavailable where the database is down, with the number cleared so far.
+// ever: a key is never good for a second payment. It walks once through all keys, in batches of their own transactions, because an
+// index by time would cost every payment; it blocks for as long as that takes. errs.Unavailable where the database is down,
+// with the number cleared so far.
 func (l *Ledger) PurgeAnswers(ctx context.Context, before time.Time) (int, error) {
 	purged := 0
-	for {
+	for after, done := uuid.Nil, false; !done; {
+		last, err := l.keyAfter(ctx, after)
+		if err != nil {
+			return purged, toErrs("purge answers", err)
+		}
+		if done = last == uuid.Nil; done {
+			last = uuid.Max
+		}
 		statement := l.db.Writer().WithContext(ctx).Exec(`UPDATE idempotency_keys SET response_status = NULL, response_body = NULL
-			WHERE key_hash IN (SELECT key_hash FROM idempotency_keys
-				WHERE finished_at IS NOT NULL AND finished_at < ? AND response_status IS NOT NULL LIMIT ?)`, momentOf(before), purgeBatch)
+			WHERE key_hash > ? AND key_hash <= ? AND finished_at IS NOT NULL AND finished_at < ? AND response_status IS NOT NULL`,
+			after, last, momentOf(before))
 		if statement.Error != nil {
 			return purged, toErrs("purge answers", statement.Error)
 		}
 		purged += int(statement.RowsAffected)
-		if statement.RowsAffected < purgeBatch {
-			return purged, nil
-		}
+		after = last
 		if err := ctx.Err(); err != nil {
 			return purged, fmt.Errorf("purge answers: %w", err)
 		}
 	}
+	return purged, nil
+}
+
+// keyAfter is the key that is purgeBatch further on, uuid.Nil where there are not so many.
+func (l *Ledger) keyAfter(ctx context.Context, after uuid.UUID) (uuid.UUID, error) {
+	var next []uuid.UUID
+	err := l.db.Reader().WithContext(ctx).Raw(`SELECT key_hash FROM idempotency_keys WHERE key_hash > ? ORDER BY key_hash LIMIT 1 OFFSET ?`,
+		after, purgeBatch-1).Scan(&next).Error
+	if err != nil || len(next) == 0 {
+		return uuid.Nil, err
+	}
+	return next[0], nil
 }

@@ -2,6 +2,7 @@ package database
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -37,6 +38,9 @@ func (inboxRow) TableName() string { return "inbox" }
 // names, whatever the event turned out to be about. Headers are not kept: they carry signatures.
 type receivedJSON struct {
 	TransactionID string       `json:"transaction_id,omitempty"`
+	AccountID     string       `json:"account_id,omitempty"`
+	Ref           string       `json:"ref,omitempty"`
+	FollowID      string       `json:"follow_id,omitempty"`
 	Amount        int64        `json:"amount"`
 	Currency      string       `json:"currency"`
 	Failure       *failureJSON `json:"failure,omitempty"`
@@ -66,10 +70,8 @@ func inboxToRow(r *account.InboxRecord) (inboxRow, error) {
 }
 
 func receivedToJSON(e account.PaymentReceivedEvent) receivedJSON {
-	stored := receivedJSON{Amount: e.Amount, Currency: e.Currency, OccurredAt: momentOf(e.OccurredAt).at, Cause: string(e.Cause)}
-	if e.TransactionID != uuid.Nil {
-		stored.TransactionID = e.TransactionID.String()
-	}
+	stored := receivedJSON{TransactionID: idText(e.TransactionID), AccountID: idText(e.AccountID), Ref: e.Ref, FollowID: idText(e.FollowID),
+		Amount: e.Amount, Currency: e.Currency, OccurredAt: momentOf(e.OccurredAt).at, Cause: string(e.Cause)}
 	if e.Failure != nil {
 		stored.Failure = &failureJSON{Code: e.Failure.Code, Message: e.Failure.Message}
 	}
@@ -81,6 +83,21 @@ func receivedToJSON(e account.PaymentReceivedEvent) receivedJSON {
 	return stored
 }
 
+func idText(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return id.String()
+}
+
+// idFromText is uuid.Nil for an empty text.
+func idFromText(text string) (uuid.UUID, error) {
+	if text == "" {
+		return uuid.Nil, nil
+	}
+	return uuid.Parse(text)
+}
+
 func (r inboxRow) toRecord() (*account.InboxRecord, error) {
 	var stored receivedJSON
 	if err := json.Unmarshal([]byte(r.Payload), &stored); err != nil {
@@ -88,8 +105,14 @@ func (r inboxRow) toRecord() (*account.InboxRecord, error) {
 	}
 	event := account.PaymentReceivedEvent{
 		Provider: r.Provider, EventID: r.EventID, Kind: account.ReceivedKind(r.Kind), Type: r.Type, PaymentID: r.PaymentID,
-		TransactionID: uuid.UUID(r.TransactionID), Amount: stored.Amount, Currency: stored.Currency, OccurredAt: stored.OccurredAt,
+		TransactionID: uuid.UUID(r.TransactionID), Ref: stored.Ref, Amount: stored.Amount, Currency: stored.Currency, OccurredAt: stored.OccurredAt,
 		Cause: account.Cause(stored.Cause), Raw: stored.RawBytes,
+	}
+	var errAccount, errFollow error
+	event.AccountID, errAccount = idFromText(stored.AccountID)
+	event.FollowID, errFollow = idFromText(stored.FollowID)
+	if err := errors.Join(errAccount, errFollow); err != nil {
+		return nil, fmt.Errorf("payload of inbox row %s: %w", r.ID, err)
 	}
 	if stored.Raw != "" {
 		event.Raw = []byte(stored.Raw)

@@ -5,7 +5,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"florin/domain/account"
+	"florin/domain/fx"
 )
 
 // allInvariants is what must hold at any time, in the order of their numbers. I21, I25, I26 and I27 are not of the
@@ -20,7 +23,7 @@ func moneyInvariants() []invariant {
 			none(`SELECT currency, SUM(amount) AS total FROM entries GROUP BY currency HAVING SUM(amount) <> 0`)},
 		{"I2", "each transaction sums to 0 per currency",
 			none(`SELECT transaction_id, currency, SUM(amount) AS total FROM entries GROUP BY transaction_id, currency HAVING SUM(amount) <> 0`)},
-		{"I3", "posted is the sum of the account's entries, and each entry follows from the one before", all(
+		{"I3", "posted is the sum of the account's entries, each entry follows from the one before, and what is owed is the sum of the debtor's", all(
 			none(`SELECT a.id, a.posted, a.entry_seq, e.total, e.numbered, e.latest FROM accounts a
 				LEFT JOIN (SELECT account_id, SUM(amount) AS total, COUNT(account_seq) AS numbered, MAX(account_seq) AS latest
 					FROM entries GROUP BY account_id) e ON e.account_id = a.id
@@ -29,7 +32,13 @@ func moneyInvariants() []invariant {
 			none(`SELECT * FROM (SELECT account_id, account_seq, amount, balance_after, posted_at,
 					COALESCE(LAG(balance_after) OVER w, 0) AS balance_before, LAG(posted_at) OVER w AS posted_before
 					FROM entries WHERE account_seq IS NOT NULL WINDOW w AS (PARTITION BY account_id ORDER BY account_seq)) lines
-				WHERE balance_before + amount <> balance_after OR posted_at < posted_before`))},
+				WHERE balance_before + amount <> balance_after OR posted_at < posted_before`),
+			none(`SELECT a.id, a.receivable, e.total FROM accounts a
+				LEFT JOIN (SELECT debtor_id, SUM(amount) AS total FROM entries WHERE debtor_id IS NOT NULL GROUP BY debtor_id) e ON e.debtor_id = a.id
+				WHERE a.receivable + COALESCE(e.total, 0) <> 0 OR (a.kind = 'system' AND a.receivable <> 0)`),
+			none(`SELECT e.transaction_id, e.line, e.debtor_id, a.code FROM entries e JOIN accounts a ON a.id = e.account_id
+				LEFT JOIN accounts d ON d.id = e.debtor_id AND d.kind = 'user'
+				WHERE (COALESCE(a.code, '') = 'receivable') <> (d.id IS NOT NULL) OR (e.debtor_id IS NOT NULL) <> (d.id IS NOT NULL)`))},
 		{"I4", "held is the sum of the account's active holds",
 			none(`SELECT a.id, a.held, h.total FROM accounts a
 				LEFT JOIN (SELECT account_id, SUM(amount - captured - released) AS total FROM holds WHERE status = 'active' GROUP BY account_id) h
@@ -44,12 +53,12 @@ func moneyInvariants() []invariant {
 					WHERE t.status = 'completed' AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.transaction_id = t.id)
 				UNION ALL SELECT t.id, t.status, COUNT(*) FROM transactions t JOIN entries e ON e.transaction_id = t.id
 					WHERE t.status <> 'completed' GROUP BY t.id, t.status`)},
-		{"I12", "an open withdrawal has one hold, an ended one none", all(
+		{"I12", "an open withdrawal or refund has one hold, an ended one none", all(
 			none(`SELECT h.transaction_id, h.amount, t.status FROM holds h JOIN transactions t ON t.id = h.transaction_id
 				WHERE h.status = 'active' AND t.status IN ('completed', 'failed')`),
 			none(`SELECT t.id, t.status FROM transactions t
 				LEFT JOIN holds h ON h.transaction_id = t.id AND h.status = 'active' AND h.account_id = t.account_id
-				WHERE t.type = 'withdraw' AND t.status IN ('initiated', 'pending') AND h.transaction_id IS NULL`))},
+				WHERE t.type IN ('withdraw', 'refund') AND t.status IN ('initiated', 'pending') AND h.transaction_id IS NULL`))},
 		{"I13", "a hold ends once and whole",
 			none(`SELECT transaction_id, amount, captured, released, status FROM holds
 				WHERE captured + released > amount OR (status = 'ended' AND captured + released <> amount)`)},
@@ -57,14 +66,23 @@ func moneyInvariants() []invariant {
 			none(`SELECT e.transaction_id, e.line, e.amount, e.currency, a.currency AS account_currency FROM entries e
 				LEFT JOIN accounts a ON a.id = e.account_id
 				WHERE a.id IS NULL OR e.currency <> a.currency OR e.amount = 0 OR (a.kind = 'user') <> (e.account_seq IS NOT NULL)`)},
-		{"I16", "a conversion is the exact product at its stored rate, rounded against the holder", wrongConversions},
+		{"I16", "a conversion is the exact product at its stored rate, rounded against the holder, and a part's rate is the whole's", all(
+			wrongConversions,
+			none(`SELECT c.id, c.conversion, p.conversion AS followed FROM transactions c JOIN transactions p ON p.id = c.linked_transaction_id
+				WHERE c.type IN ('refund', 'refund_reversal', 'chargeback', 'chargeback_reversal', 'payout_return', 'correction')
+					AND (c.conversion IS NULL) <> (p.conversion IS NULL)`),
+			wrongRates)},
 		{"I17", "what is taken back is not more than what was captured",
-			none(`SELECT p.id, p.amount, p.received_amount, SUM(c.amount - COALESCE(r.amount, 0)) AS taken_back FROM transactions p
-				JOIN transactions c ON c.linked_transaction_id = p.id AND c.status = 'completed' AND c.type IN ('refund', 'chargeback', 'payout_return')
-				LEFT JOIN (SELECT linked_transaction_id AS id, SUM(amount) AS amount FROM transactions
+			none(`SELECT p.id, p.amount, p.received_amount, p.posted_amount, SUM(c.amount - COALESCE(r.amount, 0)) AS taken_back,
+					SUM(COALESCE(c.posted_amount, 0) - COALESCE(r.posted, 0)) AS posted_back FROM transactions p
+				JOIN transactions c ON c.linked_transaction_id = p.id AND c.status = 'completed' AND c.type IN ('refund', 'chargeback', 'payout_return', 'correction')
+				LEFT JOIN (SELECT linked_transaction_id AS id, SUM(amount) AS amount, SUM(COALESCE(posted_amount, 0)) AS posted FROM transactions
 					WHERE status = 'completed' AND type IN ('refund_reversal', 'chargeback_reversal') GROUP BY linked_transaction_id) r ON r.id = c.id
-				GROUP BY p.id, p.amount, p.received_amount
-				HAVING SUM(c.amount - COALESCE(r.amount, 0)) > COALESCE(p.received_amount, p.amount)`)},
+				GROUP BY p.id, p.amount, p.received_amount, p.posted_amount
+				HAVING SUM(c.amount - COALESCE(r.amount, 0)) > ` + capturedSQL + `
+					OR SUM(COALESCE(c.posted_amount, 0) - COALESCE(r.posted, 0)) > COALESCE(p.posted_amount, 0)
+					OR (SUM(c.amount - COALESCE(r.amount, 0)) = ` + capturedSQL + `
+						AND SUM(COALESCE(c.posted_amount, 0) - COALESCE(r.posted, 0)) <> COALESCE(p.posted_amount, 0))`)},
 		{"I22", "money in suspense or owed has a review",
 			none(`SELECT e.transaction_id, e.line, a.code FROM entries e JOIN accounts a ON a.id = e.account_id
 				WHERE a.kind = 'system' AND a.code IN ('suspense', 'receivable')
@@ -82,6 +100,9 @@ func moneyInvariants() []invariant {
 				GROUP BY currency HAVING SUM(amount) <> 0`)},
 	}
 }
+
+// capturedSQL is what a payment p has moved: what came, but no more than was asked.
+const capturedSQL = `CASE WHEN p.received_amount < p.amount THEN p.received_amount ELSE p.amount END`
 
 func historyInvariants() []invariant {
 	return []invariant{
@@ -175,12 +196,25 @@ func wrongConversions(v view) ([]string, error) {
 	return violations, rows.Err()
 }
 
+// wrongRates are conversions of what follows a payment at another rate than the payment's.
+func wrongRates(v view) ([]string, error) {
+	rate := func(of string) string { return "CAST(" + of + ".conversion AS jsonb) ->> 'rate'" }
+	if v.dialect == SQLite {
+		rate = func(of string) string { return "json_extract(" + of + ".conversion, '$.rate')" }
+	}
+	return none(`SELECT c.id, ` + rate("c") + ` AS rate, ` + rate("p") + ` AS followed FROM transactions c
+		JOIN transactions p ON p.id = c.linked_transaction_id WHERE c.conversion IS NOT NULL AND ` + rate("c") + ` <> ` + rate("p"))(v)
+}
+
 func faultOfConversion(row transactionRow) string {
 	t, err := row.toTransaction()
 	if err != nil {
 		return err.Error()
 	}
 	c := t.Conversion
+	if t.LinkedID != uuid.Nil {
+		return faultOfPart(t)
+	}
 	if err := c.Check(); err != nil {
 		return err.Error()
 	}
@@ -197,6 +231,25 @@ func faultOfConversion(row transactionRow) string {
 	}
 	if got := c.Rounding().String(); got != wanted {
 		return "rounded " + got + ", against the holder is " + wanted
+	}
+	return ""
+}
+
+// faultOfPart: what follows a conversion has the exact product at the payment's own rate. Its rounded amount is what the sum of the
+// parts comes to less what was posted before (I17), so it is off by less than two minor units.
+func faultOfPart(t *account.Transaction) string {
+	c := t.Conversion
+	converted, exact, err := c.Rate().Convert(c.Original(), fx.Up)
+	switch {
+	case err != nil:
+		return err.Error()
+	case exact != c.Exact():
+		return "exact is " + exact + ", stored " + c.Exact()
+	case c.Original() != t.Amount || c.Converted() != t.Posted:
+		return fmt.Sprintf("converts %s to %s, the transaction is of %s and posted %s", c.Original(), c.Converted(), t.Amount, t.Posted)
+	}
+	if off := converted.Minor() - t.Posted.Minor(); off < -2 || off > 2 {
+		return fmt.Sprintf("posted %s, the product is %s", t.Posted, exact)
 	}
 	return ""
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"gorm.io/gorm"
 )
@@ -29,8 +30,10 @@ const (
 type Options struct {
 	Logger *slog.Logger // slow queries and errors, never a parameter's value; slog.Default() when nil
 
-	Writers int // connections of the writer's pool on PostgreSQL, 8 when 0, and of the commits' own; SQLite has exactly one
-	Readers int // connections of the reader's pool; 8 on PostgreSQL and 4 on SQLite when 0
+	// Connections of the pools on PostgreSQL; for each, 4 for a processor of this machine, but 8 to 32, when 0. The commits have
+	// as many as the writer beside them, of which they use one. SQLite has exactly one writer, and 4 readers when 0.
+	Writers int
+	Readers int
 
 	ConnWait  time.Duration // the longest wait for a connection, 1 s when 0
 	SlowQuery time.Duration // from which on a query is logged, 500 ms when 0
@@ -39,13 +42,14 @@ type Options struct {
 	StatementTimeout         time.Duration
 	LockTimeout              time.Duration
 	IdleInTransactionTimeout time.Duration
+
+	tracer pgx.QueryTracer // sees every statement on PostgreSQL; for the test of plans
 }
 
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	setIfZero(&o.Writers, 8)
 	setIfZero(&o.ConnWait, time.Second)
 	setIfZero(&o.SlowQuery, 500*time.Millisecond)
 	setIfZero(&o.StatementTimeout, 5*time.Second)

@@ -42,8 +42,8 @@ var (
 		"fence", "locked_until", "response_status", "response_body", "finished_at"})
 	inboxUpdate = updateOf(inboxTable, "id", []string{"fence", "status", "tries"}, []string{
 		"transaction_id", "status", "reason", "tries", "fence", "next_attempt_at", "processed_at"})
-	accountUpdate = updateOf(accountTable, "id", []string{"entry_seq", "posted", "held", "status"}, []string{
-		"name", "status", "posted", "held", "entry_seq", "last_entry_at", "updated_at", "closed_at"})
+	accountUpdate = updateOf(accountTable, "id", []string{"entry_seq", "posted", "held", "receivable", "status"}, []string{
+		"name", "status", "posted", "held", "receivable", "entry_seq", "last_entry_at", "updated_at", "closed_at"})
 )
 
 // insertInto is the head of an insert of whole rows.

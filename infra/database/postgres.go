@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 )
 
 func openPostgres(ctx context.Context, url string, options Options) (_ *DB, err error) {
-	setIfZero(&options.Readers, 8)
+	setIfZero(&options.Writers, poolSize(runtime.GOMAXPROCS(0)))
+	setIfZero(&options.Readers, poolSize(runtime.GOMAXPROCS(0)))
 	db := &DB{dialect: Postgres, options: options}
 	defer func() {
 		if err != nil {
@@ -48,6 +50,10 @@ func openPostgres(ctx context.Context, url string, options Options) (_ *DB, err 
 	return db, nil
 }
 
+// poolSize is how many connections keep as many processors busy. Commits have one of their own; the others are for sessions, the
+// workers, the relay and reads. More would only wait for each other in the database.
+func poolSize(processors int) int { return min(max(4*processors, 8), 32) }
+
 // openPool opens a pool. pgxpool holds the connections, because it replaces broken ones, and its connections can carry a
 // pgx.Batch. Who closes it closes what was opened on it first.
 func (db *DB) openPool(url string, size int, params map[string]string) (*pgxpool.Pool, error) {
@@ -61,6 +67,7 @@ func (db *DB) openPool(url string, size int, params map[string]string) (*pgxpool
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.HealthCheckPeriod = 30 * time.Second
 	config.ConnConfig.ConnectTimeout = db.options.ConnWait
+	config.ConnConfig.Tracer = db.options.tracer
 	config.AfterConnect = readTimesInUTC
 	set := config.ConnConfig.RuntimeParams
 	set["timezone"] = "UTC"

@@ -117,7 +117,7 @@ func TestI24_GuardsExist(t *testing.T) {
 			"transactions_amount_check", "transactions_status_check", "transactions_version_check",
 			"transactions_work_check", "transactions_completed_check", "transactions_failed_check",
 			"payment_events_seq_check", "payment_events_to_status_check", "event_batches_position_check",
-			"inbox_work_check", "dead_letters_settled_check", "log_head_id_check",
+			"inbox_work_check", "dead_letters_settled_check", "dead_letters_work_check", "log_head_id_check",
 		},
 		indexes: []string{
 			"users_username_key unique", "users_email_key unique", "refresh_tokens_token_hash_key unique",

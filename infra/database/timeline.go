@@ -12,11 +12,11 @@ import (
 )
 
 // FindTimeline implements account.Books. What happened at the same time stands in the order in which one thing causes
-// another: the call, the provider's call, its webhook, the change, the entries.
+// another: the call, the provider's call, its webhook, the change, the entries, and what follows.
 func (b *Books) FindTimeline(ctx context.Context, transactionID uuid.UUID) ([]account.TimelineItem, error) {
 	var items []account.TimelineItem
 	for _, part := range []func(context.Context, uuid.UUID) ([]account.TimelineItem, error){
-		b.apiCall, b.providerCalls, b.webhooks, b.stateChanges, b.postings,
+		b.apiCall, b.providerCalls, b.webhooks, b.stateChanges, b.postings, b.linked,
 	} {
 		found, err := part(ctx, transactionID)
 		if err != nil {
@@ -37,8 +37,12 @@ func (b *Books) apiCall(ctx context.Context, id uuid.UUID) ([]account.TimelineIt
 		return nil, errs.Missing("Transaction")
 	}
 	row := rows[0]
-	if row.UserID == (nullID{}) {
-		return nil, nil // nobody called: money came that belongs to no transaction
+	var cause []string
+	if err := b.reader(ctx).Model(&eventRow{}).Where("transaction_id = ? AND seq = 1", id).Pluck("cause", &cause).Error; err != nil {
+		return nil, err
+	}
+	if !slices.Contains(cause, string(account.CauseRequest)) {
+		return nil, nil // nobody called: it was the provider's doing
 	}
 	return []account.TimelineItem{{
 		At: row.Created.at, Kind: "api_call", Summary: row.Type + " requested", TraceParent: row.TraceParent,
@@ -121,6 +125,32 @@ func (b *Books) postings(ctx context.Context, id uuid.UUID) ([]account.TimelineI
 		items = append(items, account.TimelineItem{
 			At: row.Entry.PostedAt.at, Kind: "entry", Summary: amount.String() + " on " + name,
 			Detail: map[string]string{"account": name, "amount": amount.Decimal(), "currency": row.Entry.Currency, "line": strconv.Itoa(row.Entry.Line)},
+		})
+	}
+	return items, nil
+}
+
+// linked is what follows the transaction, and what it follows.
+func (b *Books) linked(ctx context.Context, id uuid.UUID) ([]account.TimelineItem, error) {
+	var rows []transactionRow
+	err := b.reader(ctx).Where(`user_id IS NOT NULL AND (linked_transaction_id = ?
+		OR id = (SELECT linked_transaction_id FROM transactions WHERE id = ?))`, id, id).Order("id").Find(&rows).Error
+	if err != nil {
+		return nil, err
+	}
+	items := make([]account.TimelineItem, 0, len(rows))
+	for _, row := range rows {
+		amount, err := moneyFromRow(row.Amount, row.Currency)
+		if err != nil {
+			return nil, err
+		}
+		what := "followed by "
+		if uuid.UUID(row.LinkedTransactionID) != id {
+			what = "follows "
+		}
+		items = append(items, account.TimelineItem{
+			At: row.Created.at, Kind: "linked", Summary: what + row.Type + " of " + amount.String(), TraceParent: row.TraceParent,
+			Detail: map[string]string{"transaction_id": row.ID.String(), "type": row.Type, "status": row.Status},
 		})
 	}
 	return items, nil

@@ -198,6 +198,7 @@ type targetJSON struct {
 	BankAccountNumber     string `json:"bank_account_number,omitempty"`
 	RoutingNumber         string `json:"routing_number,omitempty"`
 	ExternalWalletAddress string `json:"external_wallet_address,omitempty"`
+	ProviderAccount       string `json:"provider_account,omitempty"`
 }
 
 func encodeJSON(value any) (string, error) {

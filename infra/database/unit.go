@@ -97,6 +97,24 @@ func (u *unit) Effect(key account.EffectKey) bool {
 	return u.own.effects[key] || u.batch.state.effects[key]
 }
 
+// Followers implements account.UnitOfWork.
+func (u *unit) Followers(transactionID uuid.UUID) []*account.Transaction {
+	var ids []uuid.UUID
+	for _, from := range []map[uuid.UUID]*account.Transaction{u.own.transactions, u.batch.state.transactions} {
+		for id, t := range from {
+			if t.LinkedID == transactionID {
+				ids = append(ids, id)
+			}
+		}
+	}
+	followers := make([]*account.Transaction, 0, len(ids))
+	for _, id := range sorted(ids) {
+		t, _ := u.Transaction(id)
+		followers = append(followers, t)
+	}
+	return followers
+}
+
 // OpenPayments implements account.UnitOfWork.
 func (u *unit) OpenPayments(accountID uuid.UUID) bool {
 	return u.batch.state.openPayments[accountID]

@@ -28,22 +28,28 @@ type userRow struct {
 	PasswordHash    string
 	Role            string
 	TokenGeneration int64
-	CreatedAt       time.Time
-	UpdatedAt       time.Time
-	DeletedAt       *time.Time
+	// EmailNotifications is 1, or 0 for a user who wants none.
+	EmailNotifications int
+	CreatedAt          time.Time
+	UpdatedAt          time.Time
+	DeletedAt          *time.Time
 }
 
 func (userRow) TableName() string { return "users" }
 
 func userToRow(u user.User) userRow {
 	s := u.State()
-	return userRow{ID: s.ID, Username: s.Username, Email: s.Email, PasswordHash: s.PasswordHash, Role: string(s.Role),
+	notified := 1
+	if s.Muted {
+		notified = 0
+	}
+	return userRow{EmailNotifications: notified, ID: s.ID, Username: s.Username, Email: s.Email, PasswordHash: s.PasswordHash, Role: string(s.Role),
 		TokenGeneration: s.Generation, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt, DeletedAt: s.DeletedAt}
 }
 
 func (r userRow) toUser() user.User {
 	state := user.State{ID: r.ID, Username: r.Username, Email: r.Email, PasswordHash: r.PasswordHash, Role: user.Role(r.Role),
-		Generation: r.TokenGeneration, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
+		Generation: r.TokenGeneration, Muted: r.EmailNotifications == 0, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
 	if r.DeletedAt != nil {
 		at := r.DeletedAt.UTC()
 		state.DeletedAt = &at
@@ -118,6 +124,9 @@ func (s *Users) DeleteUser(ctx context.Context, id uuid.UUID, at time.Time, act 
 		if err := closeAccounts(tx, id, at.UTC().Truncate(time.Microsecond)); err != nil {
 			return err
 		}
+		if err := endEndpointsOf(tx, id, at); err != nil {
+			return err
+		}
 		after := before
 		after.Anonymise(at)
 		return storeUser(tx, before, after, act)
@@ -154,9 +163,9 @@ func (s *Users) MoneyOnAccounts(ctx context.Context, userID uuid.UUID) (bool, er
 func moneyOnAccounts(tx *gorm.DB, userID uuid.UUID) (bool, error) {
 	var count int64
 	err := tx.Raw(`SELECT
-		(SELECT COUNT(*) FROM accounts WHERE user_id = ? AND kind = 'user' AND (posted <> 0 OR held <> 0)) +
+		(SELECT COUNT(*) FROM accounts WHERE user_id = ? AND kind = 'user' AND (posted <> 0 OR held <> 0 OR receivable <> 0)) +
 		(SELECT COUNT(*) FROM transactions t JOIN accounts a ON a.id = t.account_id
-		  WHERE a.user_id = ? AND a.kind = 'user' AND t.status IN ('initiated', 'pending'))`, userID, userID).Scan(&count).Error
+		  WHERE a.user_id = ? AND a.kind = 'user' AND t.next_attempt_at IS NOT NULL)`, userID, userID).Scan(&count).Error
 	return count > 0, err
 }
 
@@ -164,7 +173,7 @@ func moneyOnAccounts(tx *gorm.DB, userID uuid.UUID) (bool, error) {
 func (s *Users) AdminExists(ctx context.Context) (bool, error) {
 	var count int64
 	err := s.db.Writer().WithContext(ctx).Table("users").
-		Where("role = ? AND deleted_at IS NULL", string(user.RoleAdmin)).Count(&count).Error
+		Where("role = 'admin' AND deleted_at IS NULL").Count(&count).Error
 	return count > 0, toErrs("look for an administrator", err)
 }
 
@@ -182,7 +191,8 @@ func storeUser(tx *gorm.DB, before, after user.User, act user.Audit) error {
 	row := userToRow(after)
 	update := tx.Table("users").Where("id = ? AND token_generation = ?", row.ID, before.Generation()).Updates(map[string]any{
 		"username": row.Username, "email": row.Email, "password_hash": row.PasswordHash, "role": row.Role,
-		"token_generation": row.TokenGeneration, "updated_at": row.UpdatedAt, "deleted_at": row.DeletedAt})
+		"token_generation": row.TokenGeneration, "updated_at": row.UpdatedAt, "email_notifications": row.EmailNotifications,
+		"deleted_at": row.DeletedAt})
 	if update.Error != nil {
 		return update.Error
 	}

@@ -3,6 +3,8 @@ package eventbus
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,9 +20,6 @@ type DeadLetters interface {
 	// HeldTransactions are those of which the subscriber has a dead letter that is open, or redriven and not handed over yet.
 	HeldTransactions(ctx context.Context, subscriber string) ([]uuid.UUID, error)
 }
-
-// deadSubscriber is the source of dead letters of subscribers. SourceName is the subscriber's name, SourceID the event's id.
-const deadSubscriber = "subscriber"
 
 // The reasons of a subscriber's dead letters.
 const (
@@ -57,8 +56,19 @@ func newDeadLetter(subscriber string, item *Item, reason string, tries int, fail
 	}
 	const longest = 2000 // a panic brings its stack along
 	return account.DeadLetter{
-		ID: id, Source: deadSubscriber, SourceName: subscriber, SourceID: source, TransactionID: transaction, Reason: reason,
-		LastError: text[:min(len(text), longest)], Tries: tries, Payload: string(payload), Status: "open",
+		ID: id, Source: account.DeadSubscriber, SourceName: subscriber, SourceID: source, TransactionID: transaction, Reason: reason,
+		LastError: plain(text[:min(len(text), longest)]), Tries: tries, Payload: printable(payload), Status: account.DeadLetterOpen,
 		CreatedAt: now.UTC().Truncate(time.Microsecond),
 	}, nil
+}
+
+// plain is a text as databases take it.
+func plain(text string) string { return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "") }
+
+// printable is what came, in base64 where it is no text.
+func printable(payload []byte) string {
+	if text := string(payload); plain(text) == text {
+		return text
+	}
+	return "base64:" + base64.StdEncoding.EncodeToString(payload)
 }

@@ -345,7 +345,7 @@ func (l *Lanes) setAside(ctx context.Context, item *Item, reason string, tries i
 	if err != nil {
 		return Away("set event aside", err)
 	}
-	l.settings.Logger.ErrorContext(ctx, "event was set aside", slog.String("subscriber", l.settings.Name),
+	l.settings.Logger.ErrorContext(ctx, "alert: dead_letter", slog.String("alert", "dead_letter"), slog.String("subscriber", l.settings.Name),
 		slog.String("event", item.Event.EventID), slog.String("transaction", item.Event.TransactionID),
 		slog.Int64("position", item.Position), slog.String("reason", reason), slog.Int("tries", tries), slog.Any("error", failure))
 	l.settings.SetAside(reason)

@@ -34,6 +34,9 @@ func NewMessage(ctx context.Context, e PositionedEvent) (Message, error) {
 	}
 	headers := map[string]string{}
 	w3c.Inject(ctx, propagation.MapCarrier(headers))
+	if len(headers) == 0 && e.Event.TraceParent != "" {
+		headers["traceparent"] = e.Event.TraceParent // of the call that began the transaction
+	}
 	return Message{Key: e.Event.TransactionID, ID: e.Event.EventID, Body: body, Headers: headers}, nil
 }
 
@@ -51,7 +54,8 @@ func CheckSize(e account.PaymentEvent) error {
 	// A character may take six in JSON, and all that is not text stays below the kilobytes left: nearly every event is let
 	// through without being encoded.
 	const rest, perByte = 4 << 10, 6
-	length := len(e.EventID) + len(e.TransactionID) + len(e.AccountID) + len(e.UserID) + len(e.Currency) + len(e.Provider)
+	length := len(e.EventID) + len(e.TransactionID) + len(e.AccountID) + len(e.UserID) + len(e.Currency) + len(e.Provider) +
+		len(e.CounterpartyAccountID) + len(e.CounterpartyUserID) + len(e.TraceParent)
 	for name, value := range e.Metadata {
 		length += len(name) + len(value) + 2
 	}

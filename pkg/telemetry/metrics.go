@@ -34,10 +34,12 @@ type Metrics struct {
 	meter    metric.Meter
 	handler  http.Handler
 
-	transactions, moves, webhooks, providerEvents, providerCalls metric.Int64Counter
-	alerts, requests, errorsByCode, relayed                      metric.Int64Counter
-	delivered, redelivered                                       metric.Int64Counter
-	webhookTook, providerTook, requestTook, publishTook          metric.Float64Histogram
+	transactions, moves, webhooks, providerEvents, providerCalls      metric.Int64Counter
+	alerts, requests, errorsByCode, relayed                           metric.Int64Counter
+	streamEvents, streamEnds, deliveries                              metric.Int64Counter
+	streams                                                           metric.Int64UpDownCounter
+	webhookTook, providerTook, requestTook, deliveryTook, publishTook metric.Float64Histogram
+	delivery                                                          deliveryMetrics
 
 	mu       sync.RWMutex
 	prepared map[labels]prepared
@@ -82,12 +84,18 @@ func (m *Metrics) open() error {
 	m.requests = counter("florin_http_requests", "HTTP requests by route pattern.")
 	m.errorsByCode = counter("florin_errors", "Errors answered, by their stable code.")
 	m.relayed = counter("florin_relay_events", "Events that were given their position.")
-	m.delivered = counter("florin_subscriber_events", "Events that a subscriber has worked off or set aside.")
-	m.redelivered = counter("florin_subscriber_failures", "Tries of events that a subscriber failed; each comes again.")
+	m.streamEvents = counter("florin_stream_events", "Events written to event streams.")
+	m.streamEnds = counter("florin_stream_ends", "Event streams that ended, by reason.")
+	streams, err := m.meter.Int64UpDownCounter("florin_streams", metric.WithDescription("Event streams that are open."))
+	failures = append(failures, err)
+	m.streams = streams
+	m.deliveries = counter("florin_webhook_deliveries", "Attempts to deliver a webhook to a user's endpoint, by outcome.")
+	m.deliveryTook = seconds("florin_webhook_delivery_duration", "Time that a user's endpoint took to answer.")
 	m.publishTook = seconds("florin_sink_publish_duration", "Time that a broker took for one batch of events.")
 	m.webhookTook = seconds("florin_webhook_duration", "From a webhook's arrival to its answer.")
 	m.providerTook = seconds("florin_provider_call_duration", "Time that a provider took to answer.")
 	m.requestTook = seconds("florin_http_request_duration", "Time from a request to its answer, preferred waits included.")
+	m.delivery.open(counter, seconds)
 	return errors.Join(failures...)
 }
 
@@ -160,19 +168,25 @@ func (m *Metrics) Failed(code string) {
 // Relayed counts events that were given their position.
 func (m *Metrics) Relayed(events int) { m.add(m.relayed, int64(events), labels{}) }
 
-// Delivered counts events that a subscriber has behind it.
-func (m *Metrics) Delivered(subscriber string, events int) {
-	m.add(m.delivered, int64(events), labels{attribute.String("subscriber", subscriber)})
-}
-
-// Redelivered counts a try of an event that a subscriber failed.
-func (m *Metrics) Redelivered(subscriber string) {
-	m.add(m.redelivered, 1, labels{attribute.String("subscriber", subscriber)})
-}
-
 // Published counts a batch that a broker took.
 func (m *Metrics) Published(sink string, took time.Duration) {
 	m.record(m.publishTook, took, labels{attribute.String("subscriber", sink)})
+}
+
+// StreamOpened counts an event stream that was opened.
+func (m *Metrics) StreamOpened() { m.streams.Add(context.Background(), 1) }
+
+// StreamEnded counts an event stream that ended. The reasons are few and our own.
+func (m *Metrics) StreamEnded(reason string) {
+	m.streams.Add(context.Background(), -1)
+	m.add(m.streamEnds, 1, labels{attribute.String("reason", reason)})
+}
+
+// Streamed counts events that were written to an event stream.
+func (m *Metrics) Streamed(events int) {
+	if events > 0 {
+		m.streamEvents.Add(context.Background(), int64(events))
+	}
 }
 
 // Backlog is what a scrape asks the store about the event log. Its functions are called at each scrape with a deadline

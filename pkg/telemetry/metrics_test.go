@@ -36,7 +36,7 @@ func TestMetricsByTheirNames(t *testing.T) {
 	m.Request("BREW", "none", 405, time.Millisecond)
 	m.Failed("insufficient_funds")
 	m.Relayed(3)
-	m.Delivered("mail", 4)
+	m.Handled("mail", 4)
 	m.Redelivered("mail")
 	m.Published("nats:florin.events", time.Millisecond)
 	require.NoError(t, m.Observe(telemetry.Backlog{
@@ -65,7 +65,7 @@ func TestMetricsByTheirNames(t *testing.T) {
 		`florin_subscriber_lag{subscriber="mail"} 7`,
 		`florin_subscriber_oldest_event_seconds{subscriber="mail"} 2.5`,
 		`florin_subscriber_events_total{subscriber="mail"} 4`,
-		`florin_subscriber_failures_total{subscriber="mail"} 1`,
+		`florin_redeliveries_total{subscriber="mail"} 1`,
 		`florin_sink_publish_duration_seconds_count{subscriber="nats:florin.events"} 1`,
 		`go_goroutines `, `process_open_fds `,
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"florin/domain/account"
 	"florin/pkg/eventbus"
 )
 
@@ -25,30 +26,25 @@ func (c chain) run(ctx context.Context, op *Operation) error {
 }
 
 // chains are the lists of handlers, one for each kind of operation.
-type chains struct{ deposit, withdraw, transfer chain }
+type chains struct {
+	deposit, withdraw, transfer chain
+	// refund completes a refund that we started: its hold becomes the debit.
+	refund chain
+	// takeBack books money that is gone from the account: a refund or a dispute of the provider's doing, a payout that was made
+	// after all. giveBack books money that has come back.
+	takeBack, giveBack chain
+}
 
 func newChains(bus eventbus.Publisher) chains {
+	line := func(operation, persistence handler) chain {
+		return chain{validationHandler{}, moneyHandler{}, conversionHandler{}, operation, persistence}
+	}
 	return chains{
-		deposit: chain{
-			validationHandler{},
-			moneyHandler{},
-			conversionHandler{},
-			depositOperation{},
-			DepositPersistenceHandler{bus: bus},
-		},
-		withdraw: chain{
-			validationHandler{},
-			moneyHandler{},
-			conversionHandler{},
-			withdrawOperation{},
-			WithdrawPersistenceHandler{bus: bus},
-		},
-		transfer: chain{
-			validationHandler{},
-			moneyHandler{},
-			conversionHandler{},
-			transferOperation{},
-			TransferPersistenceHandler{bus: bus},
-		},
+		deposit:  line(depositOperation{}, DepositPersistenceHandler{bus: bus}),
+		withdraw: line(withdrawOperation{}, WithdrawPersistenceHandler{bus: bus}),
+		transfer: line(transferOperation{}, TransferPersistenceHandler{bus: bus}),
+		refund:   line(refundOperation{}, TakenPersistenceHandler{bus: bus, kind: account.Refunded}),
+		takeBack: line(takeBackOperation{}, TakenPersistenceHandler{bus: bus, kind: account.TakenBack}),
+		giveBack: line(giveBackOperation{}, GivenPersistenceHandler{bus: bus}),
 	}
 }

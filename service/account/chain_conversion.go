@@ -18,8 +18,10 @@ func (conversionHandler) Handle(_ context.Context, op *Operation) error {
 	switch t.Type {
 	case account.TypeTransfer:
 		op.Debit, op.Credit = t.Posted, t.CounterpartyPosted
-	case account.TypeWithdraw:
+	case account.TypeWithdraw, account.TypeRefund, account.TypeChargeback, account.TypeCorrection:
 		op.Debit = t.Posted
+	case account.TypeRefundReversal, account.TypeChargebackReversal, account.TypePayoutReturn:
+		op.Credit = t.Posted
 	default:
 		credit, err := creditOf(t, op.Moved)
 		if err != nil {

@@ -22,3 +22,24 @@ type transferOperation struct{}
 func (transferOperation) Handle(_ context.Context, op *Operation) error {
 	return op.Account.Transfer(op.Destination, op.Transaction.ID, op.Debit, op.Credit, op.Now)
 }
+
+// refundOperation turns the refund's hold into a debit.
+type refundOperation struct{}
+
+func (refundOperation) Handle(_ context.Context, op *Operation) error {
+	return op.Account.Refund(op.Hold, op.Now)
+}
+
+// takeBackOperation debits what is gone, whether the balance covers it or not.
+type takeBackOperation struct{}
+
+func (takeBackOperation) Handle(_ context.Context, op *Operation) error {
+	return op.Account.TakeBack(op.Transaction.ID, op.Debit, op.Now)
+}
+
+// giveBackOperation credits what has come back.
+type giveBackOperation struct{}
+
+func (giveBackOperation) Handle(_ context.Context, op *Operation) error {
+	return op.Account.GiveBack(op.Transaction.ID, op.Credit, op.Now)
+}

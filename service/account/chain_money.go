@@ -9,13 +9,17 @@ import (
 )
 
 // moneyHandler makes money of what the provider said, checked against our row, which is the authority: less than asked is
-// what came, more is a surplus. A withdrawal is always what we sent.
+// what came, more is a surplus. A withdrawal and a refund are what we sent: a difference to what the provider reports is
+// nobody's until a person decides.
 type moneyHandler struct{}
 
 func (moneyHandler) Handle(_ context.Context, op *Operation) error {
 	t := op.Transaction
 	op.Moved = t.Amount
 	if t.Type != account.TypeDeposit {
+		if op.Event != nil && op.Event.Amount > 0 && op.Event.Currency == t.Amount.Currency().Code() && op.Event.Amount != t.Amount.Minor() {
+			op.Reported = money.New(op.Event.Amount, t.Amount.Currency())
+		}
 		return nil
 	}
 	if op.Event.Currency != t.Amount.Currency().Code() {

@@ -1,9 +1,11 @@
 package account_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -23,6 +25,7 @@ import (
 // memory is a ledger and its books in maps: one operation at a time, written only when its closure returns nil.
 type memory struct {
 	account.Books
+	t            testing.TB
 	mu           sync.Mutex
 	accounts     map[uuid.UUID]*account.Account
 	transactions map[uuid.UUID]*account.Transaction
@@ -37,8 +40,8 @@ type memory struct {
 	down         error
 }
 
-func newMemory() *memory {
-	return &memory{accounts: map[uuid.UUID]*account.Account{}, transactions: map[uuid.UUID]*account.Transaction{},
+func newMemory(t testing.TB) *memory {
+	return &memory{t: t, accounts: map[uuid.UUID]*account.Account{}, transactions: map[uuid.UUID]*account.Transaction{},
 		holds: map[uuid.UUID]*account.Hold{}, keys: map[uuid.UUID]account.IdempotencyRecord{},
 		inbox: map[account.InboxKey]account.InboxRecord{}, effects: map[account.EffectKey]bool{}, postings: map[uuid.UUID]ledger.Posting{}}
 }
@@ -134,6 +137,26 @@ func (u *memoryUnit) Account(id uuid.UUID) (*account.Account, bool) {
 	return u.accounts[id], true
 }
 
+func (u *memoryUnit) Followers(of uuid.UUID) []*account.Transaction {
+	require.Contains(u.store.t, u.needs.Transactions, u.needs.Families[0], "what is followed is locked")
+	ids := map[uuid.UUID]bool{}
+	for id, t := range u.store.transactions {
+		ids[id] = t.LinkedID == of
+	}
+	for id, t := range u.transactions {
+		ids[id] = t.LinkedID == of
+	}
+	followers := []*account.Transaction{}
+	for id, is := range ids {
+		if is {
+			t, _ := u.Transaction(id)
+			followers = append(followers, t)
+		}
+	}
+	slices.SortFunc(followers, func(a, b *account.Transaction) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return followers
+}
+
 func (u *memoryUnit) Hold(id uuid.UUID) (*account.Hold, bool) {
 	if h, ok := u.holds[id]; ok {
 		return h, true
@@ -175,11 +198,26 @@ func (m *memory) FindTransactionByPayment(_ context.Context, provider, paymentID
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, t := range m.transactions {
-		if t.Provider == provider && t.PaymentID == paymentID && t.Type != account.TypeUnmatched {
+		if t.Provider == provider && t.PaymentID == paymentID && (t.Type == account.TypeDeposit || t.Type == account.TypeWithdraw) {
 			return t.Clone(), nil
 		}
 	}
 	return nil, errs.Missing("Transaction")
+}
+
+func (m *memory) FindFollowUp(_ context.Context, provider, ref string) (*account.Transaction, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range m.transactions {
+		if t.Provider == provider && t.PaymentID == ref && (t.Type == account.TypeRefund || t.Type == account.TypeChargeback) {
+			return t.Clone(), nil
+		}
+	}
+	return nil, errs.Missing("Transaction")
+}
+
+func (m *memory) FindAccount(_ context.Context, _, id uuid.UUID) (*account.Account, error) {
+	return m.account(id), nil
 }
 
 func (m *memory) FindTransaction(_ context.Context, _, id uuid.UUID) (*account.Transaction, uuid.UUID, error) {
@@ -209,6 +247,8 @@ type bank struct {
 	mu        sync.Mutex
 	initiate  func(id uuid.UUID, key string) (account.Initiation, error)
 	report    func(account.PaymentRef) (account.PaymentReport, error)
+	consult   func(account.PaymentReceivedEvent) ([]account.PaymentReceivedEvent, error)
+	refunds   []account.RefundInstruction
 	deposits  []account.DepositInstruction
 	withdraws []account.WithdrawInstruction
 }
@@ -237,6 +277,21 @@ func (b *bank) CancelPayment(_ context.Context, ref account.PaymentRef) (account
 	return b.report(ref)
 }
 
+func (b *bank) RefundPayment(_ context.Context, in account.RefundInstruction) (account.Initiation, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refunds = append(b.refunds, in)
+	return b.initiate(in.TransactionID, in.IdempotencyKey)
+}
+
+func (b *bank) Consult(_ context.Context, e account.PaymentReceivedEvent) ([]account.PaymentReceivedEvent, error) {
+	return b.consult(e)
+}
+
+func (b *bank) ListEvents(context.Context, string) ([]account.PaymentReceivedEvent, string, error) {
+	return nil, "", nil
+}
+
 func (b *bank) ParseWebhook([]byte, http.Header) (account.PaymentReceivedEvent, error) {
 	return account.PaymentReceivedEvent{}, account.ErrWebhookMalformed
 }
@@ -261,7 +316,7 @@ type bench struct {
 }
 
 func newBench(t testing.TB) *bench {
-	b := &bench{t: t, store: newMemory(), bus: &eventbus.MemoryEventBus{}, bank: &bank{initiate: accepts},
+	b := &bench{t: t, store: newMemory(t), bus: &eventbus.MemoryEventBus{}, bank: &bank{initiate: accepts},
 		user: uuid.Must(uuid.NewV7()), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	b.svc = accountsvc.NewService(accountsvc.ServiceDeps{
 		Ledger: b.store, Books: b.store, EventBus: b.bus,

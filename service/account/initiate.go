@@ -23,6 +23,8 @@ type initiation struct {
 	moneySource string
 	paymentFlow string
 	target      *account.ExternalTarget
+	// refusal is what admit said.
+	refusal error
 }
 
 // initiate is the way of a new payment: our row first, then the provider with no transaction open, then what the
@@ -38,6 +40,7 @@ func (s *Service) initiate(ctx context.Context, in initiation) (Outcome, error) 
 	if err != nil {
 		return Outcome{}, err
 	}
+	in.refusal = s.admit(ctx, provider, &in)
 	key := s.keyOf(in.call, id)
 	out, err := s.begin(ctx, in, id, key)
 	if errors.Is(err, errDryRun) {
@@ -51,6 +54,7 @@ func (s *Service) initiate(ctx context.Context, in initiation) (Outcome, error) 
 	}
 	crashpoint.Hit(crashpoint.RequestCommitted)
 	s.meter.Moved(in.kind, "", account.PaymentStatusInitiated)
+	s.noteCards(ctx, in.call, id, in.kind)
 	s.callProvider(ctx, &out, provider, key, in.call.Wait > 0)
 	s.wait(ctx, &out, in.call)
 	s.keepAnswer(ctx, key, &out)
@@ -81,6 +85,9 @@ func (s *Service) open(ctx context.Context, u account.UnitOfWork, in initiation,
 	}
 	if err := a.CheckActive(); err != nil {
 		return err
+	}
+	if in.refusal != nil {
+		return in.refusal
 	}
 	posted, conversion, err := q.convert(in.amount, a.Currency, in.rounding)
 	if err != nil {
@@ -179,9 +186,12 @@ func (s *Service) submit(ctx context.Context, provider account.PaymentProvider, 
 	var err error
 	operation := "initiate_" + string(t.Type)
 	crashpoint.Hit(crashpoint.BeforeProviderCall)
-	if t.Type == account.TypeWithdraw {
+	switch t.Type {
+	case account.TypeWithdraw:
 		got, err = provider.InitiateWithdraw(callCtx, withdrawInstruction(t))
-	} else {
+	case account.TypeRefund:
+		got, err = s.submitRefund(callCtx, provider, t)
+	default:
 		got, err = provider.InitiateDeposit(callCtx, depositInstruction(t))
 	}
 	crashpoint.Hit(crashpoint.ProviderCallAnswered)
@@ -202,7 +212,7 @@ func (s *Service) submit(ctx context.Context, provider account.PaymentProvider, 
 // accepted is tx B: it fills what is still null and moves the status only where it is still initiated, because the
 // webhook can have been first.
 func (s *Service) accepted(ctx context.Context, provider account.PaymentProvider, t *account.Transaction, got account.Initiation, call account.ProviderCall, key *keyUse) (submitted, error) {
-	final := got.Report.Kind == account.ReceivedCompleted || got.Report.Kind == account.ReceivedFailed
+	final := isFinal(got.Report.Kind)
 	var after submitted
 	moved := false
 	needs := account.Needs{Key: key.hash(), Transactions: []uuid.UUID{t.ID}}
@@ -249,10 +259,36 @@ func (s *Service) accepted(ctx context.Context, provider account.PaymentProvider
 	if !final {
 		return after, nil
 	}
-	event := got.Report.Received(provider.Name(), account.CauseReply)
-	event.TransactionID = t.ID
-	done, err := s.applyOwn(ctx, event)
+	if got.Report.PaymentID == "" {
+		got.Report.PaymentID = got.PaymentID
+	}
+	done, err := s.applyOwn(ctx, received(t, got.Report, account.CauseReply))
 	return submitted{transaction: done}, err
+}
+
+func isFinal(kind account.ReceivedKind) bool {
+	return kind == account.ReceivedCompleted || kind == account.ReceivedFailed || kind == account.ReceivedRefunded || kind == account.ReceivedRefundFailed
+}
+
+// received makes of a provider's report on a transaction of ours the event that a webhook would have brought. The end of a refund
+// is a fact about the deposit that it follows.
+func received(t *account.Transaction, report account.PaymentReport, cause account.Cause) account.PaymentReceivedEvent {
+	event := report.Received(t.Provider, cause)
+	event.TransactionID = t.ID
+	if t.Type != account.TypeRefund || !isFinal(report.Kind) {
+		return event
+	}
+	event.TransactionID, event.FollowID, event.Ref, event.PaymentID = t.LinkedID, t.ID, report.PaymentID, ""
+	if event.Ref == "" {
+		event.Ref = t.PaymentID
+	}
+	switch report.Kind {
+	case account.ReceivedCompleted:
+		event.Kind = account.ReceivedRefunded
+	case account.ReceivedFailed:
+		event.Kind = account.ReceivedRefundFailed
+	}
+	return event
 }
 
 // refused fails the payment: nothing happened at the provider and nothing will.
@@ -265,11 +301,8 @@ func (s *Service) refused(ctx context.Context, t *account.Transaction, cause err
 	if err := s.recordCall(ctx, call, time.Time{}); err != nil {
 		return nil, err
 	}
-	return s.applyOwn(ctx, account.PaymentReceivedEvent{
-		Provider: t.Provider, EventID: t.ProviderKey("refused"), Kind: account.ReceivedFailed, Type: "refused",
-		TransactionID: t.ID, Amount: t.Amount.Minor(), Currency: t.Amount.Currency().Code(), Failure: &failure,
-		OccurredAt: call.EndedAt, Cause: account.CauseReply,
-	})
+	return s.applyOwn(ctx, received(t, account.PaymentReport{Kind: account.ReceivedFailed, Amount: t.Amount.Minor(),
+		Currency: t.Amount.Currency().Code(), Failure: &failure, OccurredAt: call.EndedAt}, account.CauseReply))
 }
 
 // unanswered leaves the payment open, with its hold: it may or may not have happened. The sweep repeats the call under the

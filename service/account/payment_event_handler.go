@@ -3,6 +3,8 @@ package account
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"strings"
@@ -25,52 +27,102 @@ func NewPaymentEventHandler(s *Service) PaymentEventHandler { return PaymentEven
 // errAskProvider is an event that is believed only after the provider confirmed it when asked.
 var errAskProvider = errors.New("the provider must be asked first")
 
+// errRefundNamed is an event that names a refund of ours in the place of the payment.
+var errRefundNamed = errors.New("the event names a refund")
+
+// errConsult is an event that does not state its facts.
+var errConsult = errors.New("the provider must be consulted")
+
 // HandlePaymentReceived returns nil once the event has had its effect or is stored to be worked off: the provider may be
 // told so. errs.Unavailable where it could not even be stored: the provider must send it again.
 func (h PaymentEventHandler) HandlePaymentReceived(ctx context.Context, event account.PaymentReceivedEvent) error {
 	crashpoint.Hit(crashpoint.WebhookVerified)
-	_, err := h.apply(ctx, event, false)
-	if err == nil {
-		crashpoint.Hit(crashpoint.WebhookCommitted)
-		return nil
+	if event.Kind == account.ReceivedConsult {
+		return h.storeAlone(ctx, event, errConsult)
 	}
-	return h.storeAlone(ctx, event, err)
+	c, err := h.apply(ctx, event, claimed)
+	switch {
+	case err != nil:
+		return h.storeAlone(ctx, event, err)
+	case c.conflict:
+		return h.storeConflict(ctx, event)
+	}
+	crashpoint.Hit(crashpoint.WebhookCommitted)
+	return nil
 }
 
 // storeAlone keeps the event without its effect; the inbox worker goes on with it.
 func (s *Service) storeAlone(ctx context.Context, event account.PaymentReceivedEvent, cause error) error {
-	now := s.now()
-	id, err := uuid.NewV7()
-	if err != nil {
-		return err
+	again := s.now()
+	if !errors.Is(cause, errConsult) {
+		again = again.Add(time.Second)
 	}
-	storeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.ReplyWithin)
-	defer cancel()
-	err = s.ledger.Do(storeCtx, account.Needs{Inbox: inboxKey(event)}, func(_ context.Context, u account.UnitOfWork) error {
-		if _, known := u.Inbox(); known {
-			return nil
-		}
-		u.AddInbox(account.InboxRecord{ID: id, Event: event, Status: account.InboxReceived, Reason: reasonOf(cause),
-			NextAttemptAt: now.Add(time.Second), TraceParent: traceParent(ctx), ReceivedAt: now})
-		return nil
-	})
-	if err != nil {
+	conflict, err := s.store(ctx, event, reasonOf(cause), again)
+	switch {
+	case err != nil:
 		return errs.Wrap(errors.Join(cause, err), errs.Unavailable, "not_stored", "The event could not be stored; please send it again.")
+	case conflict:
+		return s.storeConflict(ctx, event)
 	}
 	crashpoint.Hit(crashpoint.WebhookStoredAlone)
-	s.meter.Received(event.Provider, account.InboxReceived)
+	if errors.Is(cause, errConsult) {
+		return nil
+	}
 	s.log.WarnContext(ctx, "provider event stored without its effect", "provider", event.Provider, "event_id", event.EventID, "reason", reasonOf(cause), "error", cause)
 	return nil
 }
 
-// applyOwn applies what the provider told us in an answer of its own, and returns the transaction as it is then.
-func (s *Service) applyOwn(ctx context.Context, event account.PaymentReceivedEvent) (*account.Transaction, error) {
-	return s.apply(ctx, event, true)
+// storeConflict keeps a second body that came under a known event id. It changes nothing: the worker asks the provider for the
+// truth and puts it aside.
+func (s *Service) storeConflict(ctx context.Context, event account.PaymentReceivedEvent) error {
+	s.alert(ctx, "webhook_conflict", "provider", event.Provider, "event_id", event.EventID, "payment_id", event.PaymentID)
+	sum := sha256.Sum256(event.Raw)
+	event.EventID += "#" + hex.EncodeToString(sum[:8])
+	if _, err := s.store(ctx, event, reasonConflict, s.now()); err != nil {
+		return errs.Wrap(err, errs.Unavailable, "not_stored", "The event could not be stored; please send it again.")
+	}
+	return nil
 }
 
-// apply is tx C: inbox, effect, and what the event does, in one commit. confirmed says that the provider itself was
-// asked, so that even what contradicts our row is believed.
-func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent, confirmed bool) (*account.Transaction, error) {
+// store keeps the event for the worker, unless it is known. It says whether what is known has another body.
+func (s *Service) store(ctx context.Context, event account.PaymentReceivedEvent, reason string, again time.Time) (conflict bool, err error) {
+	now := s.now()
+	id, err := uuid.NewV7()
+	if err != nil {
+		return false, err
+	}
+	storeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.ReplyWithin)
+	defer cancel()
+	added := false
+	err = s.ledger.Do(storeCtx, account.Needs{Inbox: inboxKey(event)}, func(_ context.Context, u account.UnitOfWork) error {
+		added, conflict = false, false
+		if row, known := u.Inbox(); known {
+			conflict = !sameBody(row.Event.Raw, event.Raw)
+			return nil
+		}
+		u.AddInbox(account.InboxRecord{ID: id, Event: event, Status: account.InboxReceived, Reason: reason,
+			NextAttemptAt: again, TraceParent: traceParent(ctx), ReceivedAt: now})
+		added = true
+		return nil
+	})
+	if err == nil && added {
+		s.meter.Received(event.Provider, account.InboxReceived)
+	}
+	return conflict, err
+}
+
+// applyOwn applies what the provider told us in an answer of its own, and returns the transaction that it was about as it is
+// then.
+func (s *Service) applyOwn(ctx context.Context, event account.PaymentReceivedEvent) (*account.Transaction, error) {
+	c, err := s.apply(ctx, event, answered)
+	if err != nil {
+		return nil, err
+	}
+	return c.subject, nil
+}
+
+// apply is tx C: inbox, effect, and what the event does, in one commit.
+func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent, believed belief) (*confirmation, error) {
 	started := s.now()
 	id, err := s.resolve(ctx, event)
 	if err != nil {
@@ -80,39 +132,66 @@ func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent,
 	if err != nil {
 		return nil, err
 	}
-	needs := account.Needs{Effects: []account.EffectKey{effectKey(event, id), strayKey(event, id)}}
+	needs := account.Needs{Effects: []account.EffectKey{effectKey(event, id), strayKey(event, id), returnKey(event, id)}}
 	if event.Cause == account.CauseWebhook {
 		needs.Inbox = inboxKey(event)
 	}
 	if id != uuid.Nil {
 		needs.Transactions = []uuid.UUID{id}
+		if follows(event.Kind) || event.Kind == account.ReceivedFailed {
+			needs.Families = needs.Transactions
+		}
 	}
 	var c *confirmation
 	err = s.ledger.Do(ctx, needs, func(ctx context.Context, u account.UnitOfWork) error {
-		c = &confirmation{Service: s, event: event, unit: u, ids: ids, now: s.now(), confirmed: confirmed}
+		c = &confirmation{Service: s, event: event, unit: u, ids: ids, now: s.now(), belief: believed}
 		c.transaction, _ = u.Transaction(id)
+		c.subject = c.transaction
+		if t := c.transaction; t != nil && t.Type == account.TypeRefund && follows(event.Kind) {
+			return errRefundNamed
+		}
 		return c.settle(ctx, traceParent(ctx))
 	})
+	if errors.Is(err, errRefundNamed) {
+		event.TransactionID, event.FollowID = c.transaction.LinkedID, id
+		return s.apply(ctx, event, believed)
+	}
 	if err != nil {
 		return nil, err
 	}
 	s.settled(ctx, c, started)
-	return c.transaction, nil
+	return c, nil
 }
 
-// resolve finds which transaction the event is about: by our id where the event has it, or by the provider's.
+// resolve finds which payment the event is about: by our id where the event has it, by the provider's, or by what followed the
+// payment.
 func (s *Service) resolve(ctx context.Context, event account.PaymentReceivedEvent) (uuid.UUID, error) {
-	if event.TransactionID != uuid.Nil || event.PaymentID == "" || event.Kind == account.ReceivedIgnored {
+	if event.Kind == account.ReceivedIgnored || event.Kind == account.ReceivedForeign {
+		return uuid.Nil, nil
+	}
+	if event.TransactionID != uuid.Nil {
 		return event.TransactionID, nil
 	}
-	t, err := s.books.FindTransactionByPayment(ctx, event.Provider, event.PaymentID)
+	if event.PaymentID != "" {
+		t, err := s.books.FindTransactionByPayment(ctx, event.Provider, event.PaymentID)
+		if err == nil {
+			return t.ID, nil
+		}
+		if !isKind(err, errs.NotFound) {
+			return uuid.Nil, err
+		}
+	}
+	if event.Ref == "" || !follows(event.Kind) {
+		return uuid.Nil, nil
+	}
+	f, err := s.books.FindFollowUp(ctx, event.Provider, event.Ref)
 	if isKind(err, errs.NotFound) {
 		return uuid.Nil, nil
 	}
 	if err != nil {
 		return uuid.Nil, err
 	}
-	return t.ID, nil
+	return f.LinkedID, nil
 }
 
 // settled tells the outside what the commit has done.
@@ -139,13 +218,30 @@ func inboxKey(e account.PaymentReceivedEvent) *account.InboxKey {
 	return &account.InboxKey{Provider: e.Provider, EventID: e.EventID}
 }
 
-// effectKey names the fact: what became of which payment. An event without a payment id is about our own attempt.
+// effectKey names the fact: what became of which payment, refund or dispute. An event without the provider's id is about our own
+// attempt.
 func effectKey(e account.PaymentReceivedEvent, transactionID uuid.UUID) account.EffectKey {
+	ref := e.PaymentID
+	switch {
+	case e.Kind == account.ReceivedPayoutReturned:
+		return returnKey(e, transactionID)
+	case e.Ref != "":
+		ref = e.Ref
+	case e.FollowID != uuid.Nil:
+		ref = "transaction:" + e.FollowID.String()
+	case ref == "":
+		ref = "transaction:" + transactionID.String()
+	}
+	return account.EffectKey{Provider: e.Provider, Ref: ref, Effect: strings.TrimPrefix(string(e.Kind), "payment.")}
+}
+
+// returnKey names the fact that the money of a completed payment is back, however it was told.
+func returnKey(e account.PaymentReceivedEvent, transactionID uuid.UUID) account.EffectKey {
 	ref := e.PaymentID
 	if ref == "" {
 		ref = "transaction:" + transactionID.String()
 	}
-	return account.EffectKey{Provider: e.Provider, Ref: ref, Effect: strings.TrimPrefix(string(e.Kind), "payment.")}
+	return account.EffectKey{Provider: e.Provider, Ref: ref, Effect: "returned"}
 }
 
 // strayKey names money in another currency than the payment's. It is another fact than the payment itself, which may still
@@ -156,10 +252,20 @@ func strayKey(e account.PaymentReceivedEvent, transactionID uuid.UUID) account.E
 	return key
 }
 
+// The reasons of stored events by which the worker knows what to do with them.
+const (
+	reasonAsk      = "ask_provider"
+	reasonConsult  = "consult"
+	reasonConflict = "conflict"
+)
+
 // reasonOf is an error as it may be stored: its stable code, never its text, which can hold what a client sent.
 func reasonOf(err error) string {
-	if errors.Is(err, errAskProvider) {
-		return "ask_provider"
+	switch {
+	case errors.Is(err, errAskProvider):
+		return reasonAsk
+	case errors.Is(err, errConsult):
+		return reasonConsult
 	}
 	if code := errs.CodeOf(err); code != "internal" {
 		return code

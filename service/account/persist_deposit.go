@@ -14,24 +14,39 @@ type DepositPersistenceHandler struct{ bus eventbus.Publisher }
 
 // Handle pulls what happened on the account and hands it to the unit of work.
 func (h DepositPersistenceHandler) Handle(ctx context.Context, op *Operation) error {
-	own, err := pullOne(op.Account, account.Deposited, op.Transaction)
+	own, err := pullOne(op, op.Account, account.Deposited)
 	if err != nil {
 		return err
 	}
-	posting, err := depositPosting(op.Transaction.Provider, op.Moved, own)
+	posting, err := givenPosting(ledger.ProviderClearing(op.Transaction.Provider, op.Moved.Currency()), op.Moved, own)
 	if err != nil {
 		return err
 	}
 	return complete(ctx, h.bus, op, posting)
 }
 
-// pullOne is the one entry that the operation has made on the account.
-func pullOne(a *account.Account, kind account.HappeningKind, t *account.Transaction) (ledger.Entry, error) {
+// pullOne is the lines of the one thing that the operation has done to the account. Where it has changed what the account owes,
+// or where the account could not take it all, a person is to look at it.
+func pullOne(op *Operation, a *account.Account, kind account.HappeningKind) (ownSide, error) {
 	happened := a.Pull()
-	if len(happened) != 1 || happened[0].Kind != kind || happened[0].TransactionID != t.ID {
-		return ledger.Entry{}, fmt.Errorf("account %s has %d happenings, wanted one %q: %w", a.ID, len(happened), kind, ErrInconsistent)
+	if len(happened) != 1 || happened[0].Kind != kind || happened[0].TransactionID != op.Transaction.ID {
+		return ownSide{}, fmt.Errorf("account %s has %d happenings, wanted one %q: %w", a.ID, len(happened), kind, ErrInconsistent)
 	}
-	return happened[0].Entry, nil
+	h := happened[0]
+	reviewed := account.Review{ID: op.ReviewID, TransactionID: op.Transaction.ID, CreatedAt: op.Now}
+	switch {
+	case h.Apart.IsPositive():
+		reviewed.Kind, reviewed.Detail = "account_closed", "Money came back for an account that is closed."
+	case h.Debt.IsPositive():
+		reviewed.Kind, reviewed.Detail = "receivable", "Money was taken back that the account's balance does not cover."
+	case h.Debt.Sign() < 0:
+		reviewed.Kind, reviewed.Detail = "receivable_settled", "A credit has settled what the account owed, or a part of it."
+	}
+	if reviewed.Kind != "" {
+		op.Unit.AddReview(reviewed)
+	}
+	op.Owed = h.Debt
+	return sideOf(a, h)
 }
 
 // complete posts the entries, moves the transaction and publishes the move, in the operation's unit of work.

@@ -13,11 +13,11 @@ type TransferPersistenceHandler struct{ bus eventbus.Publisher }
 
 // Handle pulls what happened on both accounts and hands it to the unit of work.
 func (h TransferPersistenceHandler) Handle(ctx context.Context, op *Operation) error {
-	sent, err := pullOne(op.Account, account.TransferSent, op.Transaction)
+	sent, err := pullOne(op, op.Account, account.TransferSent)
 	if err != nil {
 		return err
 	}
-	received, err := pullOne(op.Destination, account.TransferReceived, op.Transaction)
+	received, err := pullOne(op, op.Destination, account.TransferReceived)
 	if err != nil {
 		return err
 	}

@@ -13,11 +13,11 @@ type WithdrawPersistenceHandler struct{ bus eventbus.Publisher }
 
 // Handle pulls what happened on the account and hands it to the unit of work.
 func (h WithdrawPersistenceHandler) Handle(ctx context.Context, op *Operation) error {
-	own, err := pullOne(op.Account, account.Withdrawn, op.Transaction)
+	own, err := pullOne(op, op.Account, account.Withdrawn)
 	if err != nil {
 		return err
 	}
-	posting, err := withdrawPosting(op.Transaction.Provider, op.Moved, own)
+	posting, err := takenPosting(clearingOf(op.Transaction), op.Moved, op.Reported, own)
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"florin/domain/account"
-	"florin/domain/errs"
 	"florin/pkg/crashpoint"
 )
 
@@ -20,15 +17,33 @@ func (s *Service) Resume(ctx context.Context, t *account.Transaction) error {
 	if err != nil {
 		return err
 	}
+	unsent := t.Status() == account.PaymentStatusInitiated && t.PaymentID == ""
 	switch {
-	case !s.now().Before(t.ExpiresAt):
-		return s.expire(ctx, provider, t)
-	case t.Status() == account.PaymentStatusInitiated && t.PaymentID == "":
-		_, err := s.submit(ctx, provider, t, nil)
-		return err
+	case t.Type == account.TypeRefund && !unsent:
+		return s.ask(ctx, provider, t)
+	case t.Type != account.TypeRefund && !s.now().Before(t.ExpiresAt):
+		return s.abandon(ctx, provider, t, account.Failure{Code: "expired", Message: "The payment was not completed in time."})
+	case unsent:
+		return s.send(ctx, provider, t)
 	default:
 		return s.ask(ctx, provider, t)
 	}
+}
+
+// send repeats a call that was never answered, under its key. A payout from an account that was frozen meanwhile is not sent any
+// more: it is given up once the provider has said that it has none.
+func (s *Service) send(ctx context.Context, provider account.PaymentProvider, t *account.Transaction) error {
+	if t.Type != account.TypeDeposit {
+		a, err := s.books.FindAccount(ctx, t.UserID, t.AccountID)
+		if err != nil {
+			return err
+		}
+		if errors.Is(a.CheckActive(), account.ErrAccountFrozen) && t.Type == account.TypeWithdraw {
+			return s.abandon(ctx, provider, t, account.Failure{Code: "account_frozen", Message: "The account was frozen before the payment was sent."})
+		}
+	}
+	_, err := s.submit(ctx, provider, t, nil)
+	return err
 }
 
 // ask takes the provider's report of the payment the same way as its webhook.
@@ -37,15 +52,13 @@ func (s *Service) ask(ctx context.Context, provider account.PaymentProvider, t *
 	if err != nil {
 		return err
 	}
-	event := report.Received(provider.Name(), account.CauseReport)
-	event.TransactionID = t.ID
-	_, err = s.applyOwn(ctx, event)
+	_, err = s.applyOwn(ctx, received(t, report, account.CauseReport))
 	crashpoint.Hit(crashpoint.ReconcilerCommitted)
 	return err
 }
 
-// expire gives the payment up, but only once the provider has confirmed that it did too.
-func (s *Service) expire(ctx context.Context, provider account.PaymentProvider, t *account.Transaction) error {
+// abandon gives the payment up, but only once the provider has confirmed that it did too.
+func (s *Service) abandon(ctx context.Context, provider account.PaymentProvider, t *account.Transaction, why account.Failure) error {
 	report, err := s.report(ctx, t, "cancel_payment", provider.CancelPayment)
 	if errors.Is(err, account.ErrProviderNotFound) && t.PaymentID == "" {
 		report, err = account.PaymentReport{Kind: account.ReceivedFailed, OccurredAt: s.now()}, nil
@@ -53,11 +66,9 @@ func (s *Service) expire(ctx context.Context, provider account.PaymentProvider, 
 	if err != nil {
 		return err
 	}
-	event := report.Received(provider.Name(), account.CauseReport)
-	event.TransactionID = t.ID
+	event := received(t, report, account.CauseReport)
 	if report.Kind == account.ReceivedFailed {
-		event.Cause = account.CauseExpiry
-		event.Failure = &account.Failure{Code: "expired", Message: "The payment was not completed in time."}
+		event.Cause, event.Failure = account.CauseExpiry, &why
 	}
 	_, err = s.applyOwn(ctx, event)
 	return err
@@ -70,7 +81,7 @@ func (s *Service) report(ctx context.Context, t *account.Transaction, operation 
 	callCtx, cancel := context.WithTimeout(ctx, s.limits.CallTimeout)
 	defer cancel()
 	started := s.now()
-	report, err := call(callCtx, account.PaymentRef{PaymentID: t.PaymentID, TransactionID: t.ID})
+	report, err := call(callCtx, refOf(t))
 	crashpoint.Hit(crashpoint.ReconcilerAnswered)
 	ended := s.now()
 	note := s.recordOf(ctx, t, operation, outcomeOf(report.Kind, err), started, ended)
@@ -86,85 +97,6 @@ func (s *Service) report(ctx context.Context, t *account.Transaction, operation 
 	return report, nil
 }
 
-// Retry works a stored event off. Where that fails too often it becomes a dead letter, with an alert. The inbox worker
-// calls it with a row that it has claimed.
-func (s *Service) Retry(ctx context.Context, row *account.InboxRecord) error {
-	crashpoint.Hit(crashpoint.WebhookClaimed)
-	confirmed := false
-	event := row.Event
-	if row.Reason == "ask_provider" {
-		asked, err := s.confirmed(ctx, event)
-		if err != nil {
-			return s.giveUp(ctx, row, err)
-		}
-		confirmed = asked
-	}
-	_, err := s.apply(ctx, event, confirmed)
-	if errors.Is(err, errAskProvider) && !confirmed && row.Reason != "ask_provider" {
-		return s.markAsk(ctx, row)
-	}
-	if err != nil {
-		return s.giveUp(ctx, row, err)
-	}
-	crashpoint.Hit(crashpoint.WebhookClaimedEffect)
-	return nil
-}
-
-// confirmed asks the provider whether it stands by its event.
-func (s *Service) confirmed(ctx context.Context, event account.PaymentReceivedEvent) (bool, error) {
-	provider, err := s.providers.Named(event.Provider)
-	if err != nil {
-		return false, err
-	}
-	callCtx, cancel := context.WithTimeout(ctx, s.limits.CallTimeout)
-	defer cancel()
-	report, err := provider.GetPaymentStatus(callCtx, account.PaymentRef{PaymentID: event.PaymentID, TransactionID: event.TransactionID})
-	if err != nil {
-		return false, err
-	}
-	if report.Kind != event.Kind || report.Amount != event.Amount || report.Currency != event.Currency {
-		return false, fmt.Errorf("provider reports %s: %w", report.Kind, errAskProvider)
-	}
-	return true, nil
-}
-
-func (s *Service) markAsk(ctx context.Context, row *account.InboxRecord) error {
-	return s.ledger.Do(ctx, account.Needs{Inbox: inboxKey(row.Event)}, func(_ context.Context, u account.UnitOfWork) error {
-		if stored, ok := u.Inbox(); ok && stored.Status == account.InboxReceived {
-			stored.Reason, stored.NextAttemptAt = "ask_provider", s.now()
-		}
-		return nil
-	})
-}
-
-// giveUp makes a dead letter of an event that was tried often enough; before that it only says so.
-func (s *Service) giveUp(ctx context.Context, row *account.InboxRecord, cause error) error {
-	if row.Tries < s.limits.Tries || isKind(cause, errs.Unavailable) {
-		return cause
-	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return err
-	}
-	dead := false
-	err = s.ledger.Do(ctx, account.Needs{Inbox: inboxKey(row.Event)}, func(_ context.Context, u account.UnitOfWork) error {
-		dead = false
-		stored, ok := u.Inbox()
-		if !ok || stored.Status != account.InboxReceived {
-			return nil
-		}
-		now := s.now()
-		stored.Status, stored.Reason, stored.NextAttemptAt, stored.ProcessedAt = account.InboxDead, reasonOf(cause), time.Time{}, now
-		u.AddDeadLetter(account.DeadLetter{ID: id, Source: "inbox", SourceID: stored.ID, Reason: reasonOf(cause), LastError: plain(cause.Error(), 500),
-			Tries: stored.Tries, Payload: string(stored.Event.Raw), Status: "open", CreatedAt: now})
-		dead = true
-		return nil
-	})
-	if err != nil {
-		return errors.Join(cause, err)
-	}
-	if dead {
-		s.alert(ctx, "dead_letter", "source", "inbox", "provider", row.Event.Provider, "event_id", row.Event.EventID, "error", cause)
-	}
-	return nil
+func refOf(t *account.Transaction) account.PaymentRef {
+	return account.PaymentRef{Type: t.Type, PaymentID: t.PaymentID, TransactionID: t.ID, Attempt: t.Attempt, CreatedAt: t.CreatedAt}
 }

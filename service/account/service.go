@@ -27,6 +27,10 @@ type ServiceDeps struct {
 	EventBus  eventbus.Publisher
 	Providers Providers
 	Rates     fx.Source
+	// PayoutAccounts are, by provider, the accounts that payees have there; a provider without any is told whom to pay.
+	PayoutAccounts map[string]account.PayoutAccounts
+	// DepositFailures are, by provider, what the guard against card testing counts; a provider without any is not guarded.
+	DepositFailures map[string]account.DepositFailures
 	// Waiter answers Prefer: wait; nil answers at once.
 	Waiter Waiter
 	// Clock is UTC with microseconds, what both databases keep.
@@ -112,6 +116,8 @@ type Service struct {
 	chains    chains
 	providers Providers
 	rates     fx.Source
+	payees    map[string]account.PayoutAccounts
+	cards     map[string]account.DepositFailures
 	waiter    Waiter
 	now       account.Clock
 	log       *slog.Logger
@@ -131,7 +137,7 @@ func NewService(deps ServiceDeps) *Service {
 	alive, stop := context.WithCancel(context.Background())
 	s := &Service{
 		ledger: deps.Ledger, books: deps.Books, bus: deps.EventBus, chains: newChains(deps.EventBus),
-		providers: deps.Providers, rates: deps.Rates,
+		providers: deps.Providers, rates: deps.Rates, payees: deps.PayoutAccounts, cards: deps.DepositFailures,
 		waiter: deps.Waiter, now: deps.Clock, log: deps.Log, meter: deps.Meter, limits: limits,
 		tracer: otel.Tracer("florin/service/account"),
 		calls:  make(chan struct{}, limits.Calls), alive: alive, stop: stop,
@@ -198,7 +204,9 @@ type Call struct {
 	// Wait is how long the answer may be held until the transaction is terminal.
 	Wait time.Duration
 	// DryRun computes the answer and stores nothing.
-	DryRun      bool
+	DryRun bool
+	// Address is where the request came from, "" where that is not known.
+	Address     string
 	RequestID   string
 	TraceParent string
 }

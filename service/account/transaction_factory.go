@@ -41,34 +41,110 @@ func newUnmatched(id uuid.UUID, event account.PaymentReceivedEvent, amount money
 	}
 }
 
-// depositPosting: the provider holds what came in, the account gets its credit, and a conversion balances both currencies
+// newRefund is a refund that we start, before its first move. It gives up at no deadline: what was asked of the provider once may
+// have happened.
+func newRefund(id uuid.UUID, r RefundRequest, of *account.Transaction, amount, posted money.Money, conversion *fx.Conversion, now time.Time, limits Limits) *account.Transaction {
+	t := newFollowUp(id, account.TypeRefund, of, amount, posted, conversion, now)
+	t.NextAttemptAt, t.ExpiresAt = now.Add(limits.Recheck), now.Add(limits.PaymentDeadline)
+	t.RequestID, t.TraceParent = r.RequestID, r.TraceParent
+	return t
+}
+
+// newFollowUp is what follows a payment, before its first move.
+func newFollowUp(id uuid.UUID, kind account.Type, of *account.Transaction, amount, posted money.Money, conversion *fx.Conversion, now time.Time) *account.Transaction {
+	return &account.Transaction{
+		ID: id, Type: kind, UserID: of.UserID, AccountID: of.AccountID, Amount: amount, Posted: posted, Conversion: conversion,
+		Provider: of.Provider, LinkedID: of.ID, Attempt: 1, TraceParent: of.TraceParent, CreatedAt: now, UpdatedAt: now,
+	}
+}
+
+// newFee is what a provider has kept for a payment. It is ours alone.
+func newFee(id uuid.UUID, of *account.Transaction, amount money.Money, ref string, now time.Time) *account.Transaction {
+	return &account.Transaction{
+		ID: id, Type: account.TypeFee, Amount: amount, Posted: amount, Provider: of.Provider, PaymentID: ref, LinkedID: of.ID,
+		Attempt: 1, CreatedAt: now, UpdatedAt: now,
+	}
+}
+
+// ownSide is the lines of one account in a posting, together with what it owes and what it could not take.
+type ownSide struct {
+	lines []ledger.Entry
+	total money.Money
+	at    time.Time
+}
+
+func sideOf(a *account.Account, h account.Happening) (side ownSide, err error) {
+	side = ownSide{total: money.Zero(a.Currency), at: h.Entry.At}
+	if !h.Entry.Amount.IsZero() {
+		side.lines = append(side.lines, h.Entry)
+	}
+	if !h.Debt.IsZero() {
+		owed, err := h.Debt.Neg()
+		if err != nil {
+			return ownSide{}, err
+		}
+		side.lines = append(side.lines, ledger.ReceivableEntry(a.ID, owed, h.Entry.At))
+	}
+	if !h.Apart.IsZero() {
+		side.lines = append(side.lines, ledger.SystemEntry(ledger.Suspense(a.Currency), h.Apart, h.Entry.At))
+	}
+	for _, line := range side.lines {
+		if side.total, err = side.total.Add(line.Amount); err != nil {
+			return ownSide{}, err
+		}
+	}
+	return side, nil
+}
+
+// givenPosting: the provider holds what came in, the account gets its credit, and a conversion balances both currencies
 // over the position.
-func depositPosting(provider string, received money.Money, own ledger.Entry) (ledger.Posting, error) {
+func givenPosting(clearing ledger.SystemAccount, received money.Money, own ownSide) (ledger.Posting, error) {
 	in, err := received.Neg()
 	if err != nil {
 		return ledger.Posting{}, err
 	}
-	entries := []ledger.Entry{ledger.SystemEntry(ledger.ProviderClearing(provider, received.Currency()), in, own.At), own}
+	entries := append([]ledger.Entry{ledger.SystemEntry(clearing, in, own.at)}, own.lines...)
 	return posting(entries, received, own)
 }
 
-// withdrawPosting: the account is debited, the provider has paid out.
-func withdrawPosting(provider string, paid money.Money, own ledger.Entry) (ledger.Posting, error) {
-	entries := []ledger.Entry{own, ledger.SystemEntry(ledger.PayoutClearing(provider, paid.Currency()), paid, own.At)}
-	out, err := paid.Neg()
+// takenPosting: the account is debited, the provider has paid. What the provider has paid more or less than was sent is in
+// suspense; reported is the zero Money where there is no difference.
+func takenPosting(clearing ledger.SystemAccount, sent, reported money.Money, own ownSide) (ledger.Posting, error) {
+	out, err := sent.Neg()
 	if err != nil {
 		return ledger.Posting{}, err
 	}
-	return posting(entries, out, own)
+	paid, entries := sent, own.lines
+	if reported.IsPositive() {
+		paid = reported
+		rest, err := sent.Sub(reported)
+		if err != nil {
+			return ledger.Posting{}, err
+		}
+		entries = append(entries, ledger.SystemEntry(ledger.Suspense(sent.Currency()), rest, own.at))
+	}
+	return posting(append(entries, ledger.SystemEntry(clearing, paid, own.at)), out, own)
 }
 
 // transferPosting: one account is debited, the other credited.
-func transferPosting(sent, received ledger.Entry) (ledger.Posting, error) {
-	debit, err := sent.Amount.Neg()
+func transferPosting(sent, received ownSide) (ledger.Posting, error) {
+	debit, err := sent.total.Neg()
 	if err != nil {
 		return ledger.Posting{}, err
 	}
-	return posting([]ledger.Entry{sent, received}, debit, received)
+	return posting(append(sent.lines, received.lines...), debit, received)
+}
+
+// feePosting: the provider holds less, and it has cost us that.
+func feePosting(provider string, amount money.Money, at time.Time) (ledger.Posting, error) {
+	cost, err := amount.Neg()
+	if err != nil {
+		return ledger.Posting{}, err
+	}
+	return ledger.NewPosting(
+		ledger.SystemEntry(ledger.ProviderClearing(provider, amount.Currency()), amount, at),
+		ledger.SystemEntry(ledger.Fees(amount.Currency()), cost, at),
+	)
 }
 
 // unmatchedPosting: the provider holds the money, and we owe it to whom it turns out to belong.
@@ -83,19 +159,20 @@ func unmatchedPosting(provider string, amount money.Money, at time.Time) (ledger
 	)
 }
 
-// posting adds the two lines of the position where the other side, given as what balances the own entry, is in another
-// currency.
-func posting(entries []ledger.Entry, other money.Money, own ledger.Entry) (ledger.Posting, error) {
-	if other.Currency() == own.Amount.Currency() {
+// posting adds the lines of the position where the other side, given as what balances the own one, is in another currency.
+func posting(entries []ledger.Entry, other money.Money, own ownSide) (ledger.Posting, error) {
+	if other.Currency() == own.total.Currency() {
 		return ledger.NewPosting(entries...)
 	}
-	back, err := own.Amount.Neg()
+	entries = append(entries, ledger.SystemEntry(ledger.FXPosition(other.Currency()), other, own.at))
+	if own.total.IsZero() {
+		return ledger.NewPosting(entries...)
+	}
+	back, err := own.total.Neg()
 	if err != nil {
 		return ledger.Posting{}, err
 	}
-	return ledger.NewPosting(append(entries,
-		ledger.SystemEntry(ledger.FXPosition(other.Currency()), other, own.At),
-		ledger.SystemEntry(ledger.FXPosition(own.Amount.Currency()), back, own.At))...)
+	return ledger.NewPosting(append(entries, ledger.SystemEntry(ledger.FXPosition(own.total.Currency()), back, own.at))...)
 }
 
 // depositInstruction is made of the stored row alone, so that a repeat is the same, byte for byte.
@@ -116,4 +193,11 @@ func withdrawInstruction(t *account.Transaction) account.WithdrawInstruction {
 		in.Target = *t.Target
 	}
 	return in
+}
+
+// refundInstruction names the deposit by both ids; like the others it is made of stored rows alone.
+func refundInstruction(t, deposit *account.Transaction) account.RefundInstruction {
+	return account.RefundInstruction{
+		IdempotencyKey: t.ProviderKey("refund"), TransactionID: t.ID, DepositID: deposit.ID, PaymentID: deposit.PaymentID, Amount: t.Amount,
+	}
 }

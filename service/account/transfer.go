@@ -41,6 +41,10 @@ func (s *Service) Transfer(ctx context.Context, r TransferRequest) (Outcome, err
 		return Outcome{}, err
 	}
 	needs := account.Needs{Transactions: []uuid.UUID{id}, Accounts: []uuid.UUID{r.AccountID, r.DestinationID}}
+	reviewID, err := uuid.NewV7()
+	if err != nil {
+		return Outcome{}, err
+	}
 	key := s.keyOf(r.Call, id)
 	needs.Key = key.hash()
 	var out Outcome
@@ -50,7 +54,7 @@ func (s *Service) Transfer(ctx context.Context, r TransferRequest) (Outcome, err
 			if seen, err := s.seenBefore(u, id, key, &out); seen || err != nil {
 				return err
 			}
-			return s.postTransfer(ctx, u, r, id, amount, q, key, &out)
+			return s.postTransfer(ctx, u, r, transferIDs{id, reviewID}, amount, q, key, &out)
 		})
 	})
 	if errors.Is(err, errDryRun) {
@@ -69,7 +73,13 @@ func (s *Service) Transfer(ctx context.Context, r TransferRequest) (Outcome, err
 	return out, nil
 }
 
-func (s *Service) postTransfer(ctx context.Context, u account.UnitOfWork, r TransferRequest, id uuid.UUID, amount money.Money, q quotes, key *keyUse, out *Outcome) error {
+// transferIDs are the ids that every run of a transfer has in common.
+type transferIDs struct {
+	transfer uuid.UUID
+	review   uuid.UUID // of a debt that the transfer settles
+}
+
+func (s *Service) postTransfer(ctx context.Context, u account.UnitOfWork, r TransferRequest, ids transferIDs, amount money.Money, q quotes, key *keyUse, out *Outcome) error {
 	now := s.now()
 	source, ok := u.Account(r.AccountID)
 	if !ok || source.UserID != r.UserID {
@@ -86,12 +96,12 @@ func (s *Service) postTransfer(ctx context.Context, u account.UnitOfWork, r Tran
 	if err != nil {
 		return err
 	}
-	t := newTransfer(id, r, amount, debit, credit, conversion, now)
+	t := newTransfer(ids.transfer, r, amount, debit, credit, conversion, now)
 	initiated, err := t.Move(account.PaymentStatusInitiated, now, account.CauseRequest, nil)
 	if err != nil {
 		return err
 	}
-	op := &Operation{Transaction: t, Account: source, Destination: destination, Now: now, Cause: account.CauseRequest, Unit: u, Opened: &initiated, DryRun: r.DryRun}
+	op := &Operation{Transaction: t, Account: source, Destination: destination, Now: now, Cause: account.CauseRequest, Unit: u, Opened: &initiated, ReviewID: ids.review, DryRun: r.DryRun}
 	if err := s.chains.transfer.run(ctx, op); err != nil {
 		return err
 	}

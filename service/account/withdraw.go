@@ -25,7 +25,7 @@ func (s *Service) Withdraw(ctx context.Context, r WithdrawRequest) (Outcome, err
 	if err := checkMetadata(r.Metadata); err != nil {
 		return Outcome{}, err
 	}
-	if err := checkTarget(r.Target); err != nil {
+	if err := s.checkTarget(r); err != nil {
 		return Outcome{}, err
 	}
 	return s.initiate(ctx, initiation{
@@ -33,7 +33,18 @@ func (s *Service) Withdraw(ctx context.Context, r WithdrawRequest) (Outcome, err
 	})
 }
 
-func checkTarget(t account.ExternalTarget) error {
+// checkTarget: a provider whose payees are onboarded pays to their accounts there, and to nothing that a request names.
+func (s *Service) checkTarget(r WithdrawRequest) error {
+	t, name := r.Target, r.Provider
+	if name == "" {
+		name = s.providers.Default
+	}
+	if _, onboarded := s.payees[name]; onboarded {
+		if !t.IsZero() {
+			return errs.InField("external_target", "not_allowed", "This provider pays to the account that you have set up with it.")
+		}
+		return nil
+	}
 	if t.IsZero() {
 		return errs.InField("external_target", "required", "At least one part of the target is needed.")
 	}

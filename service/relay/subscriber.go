@@ -27,14 +27,13 @@ var errNotMine = fmt.Errorf("another server runs the subscriber by now: %w", eve
 // subscriber begins at the head, keeps nothing, sets nothing aside and runs in every process that starts it.
 type Subscriber struct {
 	name     string
-	handle   eventbus.BatchHandler
 	log      Log
 	settings Settings
 	wake     chan struct{}
 
-	mu     sync.Mutex  // a round at a time
-	lease  *heldLease  // nil when ephemeral
-	wanted func() bool // whether anybody would hear; nil is always
+	mu     sync.Mutex // a round at a time
+	lease  *heldLease // nil when ephemeral
+	pass   PassOver   // nil passes nothing over
 	lanes  *eventbus.Lanes
 	open   bool
 	cursor int64     // as stored
@@ -51,14 +50,13 @@ type waiting struct {
 // NewDurable returns a subscriber with a stored cursor. A new name begins at the head of the log.
 func NewDurable(log Log, leases Leases, settings Settings, name string, handle eventbus.PositionedHandler) *Subscriber {
 	s := newSubscriber(log, settings, name)
-	s.oneByOne(s.withLease(leases), handle)
+	s.oneByOne(s.withLease(leases), eventbus.Traced("subscriber "+name, handle))
 	return s
 }
 
 // NewDurableBatch is NewDurable for a handler of many events at once.
 func NewDurableBatch(log Log, leases Leases, settings Settings, name string, handle eventbus.BatchHandler) *Subscriber {
 	s := newSubscriber(log, settings, name)
-	s.handle = handle
 	s.lanes = eventbus.NewLanes(s.withLease(leases), func(ctx context.Context, events []eventbus.PositionedEvent) []error {
 		if err := s.may(ctx); err != nil {
 			return eventbus.All(len(events), err)
@@ -70,11 +68,14 @@ func NewDurableBatch(log Log, leases Leases, settings Settings, name string, han
 	return s
 }
 
-// NewEphemeral returns a subscriber that begins where the log ends when it first runs, and passes events over while wanted
-// says no; nil is always yes. The name is for logs and metrics.
-func NewEphemeral(log Log, settings Settings, name string, wanted func() bool, handle eventbus.PositionedHandler) *Subscriber {
+// PassOver says that nobody wants the events up to the position, which is the head of the log: they are not even read then.
+// It is asked after the head was read, so whoever begins to want events later looks at a log that has all of those.
+type PassOver func(head int64) bool
+
+// NewEphemeral returns a subscriber that begins where the log ends when it first runs. The name is for logs and metrics.
+func NewEphemeral(log Log, settings Settings, name string, pass PassOver, handle eventbus.PositionedHandler) *Subscriber {
 	s := newSubscriber(log, settings, name)
-	s.wanted = wanted
+	s.pass = pass
 	lanes := s.laneSettings()
 	lanes.DeadLetters = nil
 	s.oneByOne(lanes, handle)
@@ -107,13 +108,6 @@ func (s *Subscriber) laneSettings() eventbus.LaneSettings {
 }
 
 func (s *Subscriber) oneByOne(lanes eventbus.LaneSettings, handle eventbus.PositionedHandler) {
-	s.handle = func(ctx context.Context, events []eventbus.PositionedEvent) []error {
-		results := make([]error, len(events))
-		for i, e := range events {
-			results[i] = eventbus.Safely(func() error { return handle(ctx, e) })
-		}
-		return results
-	}
 	s.lanes = eventbus.NewLanesOneByOne(lanes, func(ctx context.Context, e eventbus.PositionedEvent) error {
 		// Handlers may be slow: the lease must not run out in the middle of a batch.
 		if err := s.may(ctx); err != nil {
@@ -284,14 +278,13 @@ func (s *Subscriber) seek(ctx context.Context) error {
 	return nil
 }
 
-// passOver goes to the head of the log where nobody wants what is before it. It asks again after it has looked: whoever
-// began to want something in between may have seen a lower head, and must not miss what lies above that one.
+// passOver goes to the head of the log where nobody wants what is before it.
 func (s *Subscriber) passOver(ctx context.Context) (bool, error) {
-	if s.wanted == nil || s.wanted() {
+	if s.pass == nil {
 		return false, nil
 	}
 	head, err := s.log.Head(ctx)
-	if err != nil || s.wanted() {
+	if err != nil || !s.pass(head) {
 		return false, err
 	}
 	s.lanes.Reset()

@@ -251,7 +251,7 @@ func TestEventsThatNobodyWantsArePassedOver(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		r, got, wanted := b.relay("one"), &collector{}, false
 		log := &headLog{Log: b.log}
-		s := relay.NewEphemeral(log, b.settings("one"), "waiters", func() bool { return wanted }, got.handle)
+		s := relay.NewEphemeral(log, b.settings("one"), "waiters", func(int64) bool { return !wanted }, got.handle)
 		step := func() {
 			_, err := s.RunOnce(t.Context())
 			require.NoError(t, err)
@@ -263,7 +263,7 @@ func TestEventsThatNobodyWantsArePassedOver(t *testing.T) {
 		require.Empty(t, got.events())
 
 		events := eventbustest.Events(2)
-		log.before = func() { // somebody comes between the first question and the look at the head
+		log.before = func() { // somebody comes before the look at the head
 			log.before = nil
 			wanted = true
 			b.commit(events...)
@@ -307,6 +307,24 @@ func TestEphemeralSubscriberBeginsAtTheHeadAndKeepsNothing(t *testing.T) {
 		lags, err := b.log.Lags(t.Context())
 		require.NoError(t, err)
 		assert.Empty(t, lags)
+	})
+}
+
+// TestFollowAfterMissesNothingBeforeItsFirstLook: what happened between learning the position and the first look comes too.
+func TestFollowAfterMissesNothingBeforeItsFirstLook(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		b.commit(eventbustest.Events(3)...)
+		b.moveAll(b.relay("one"))
+		subscriptions := relay.NewSubscriptions(b.log, b.leases, b.settings("one"))
+		ctx, cancel := context.WithCancel(t.Context())
+		var seen []int64
+		require.NoError(t, subscriptions.FollowAfter(ctx, "streams", 1, nil, func(_ context.Context, e eventbus.PositionedEvent) error {
+			if seen = append(seen, e.Position); len(seen) == 2 {
+				cancel()
+			}
+			return nil
+		}))
+		assert.Equal(t, []int64{2, 3}, seen)
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 
-	"florin/domain/errs"
 	"florin/pkg/eventbus"
 )
 
@@ -63,32 +62,17 @@ func (s *Subscriptions) SubscribeBatch(ctx context.Context, name string, handle 
 	return s.run(ctx, NewDurableBatch(s.log, s.leases, s.settings, name, handle))
 }
 
-// Redeliver hands an event to a durable subscriber of this process once more and returns the handler's error. It moves no
-// cursor, needs no lease, and does not wait for what the subscriber is doing: its handler must bear that. errs.NotFound
-// where no such subscriber runs here.
-func (s *Subscriptions) Redeliver(ctx context.Context, name string, event eventbus.PositionedEvent) error {
-	subscriber, ok := s.find(name)
-	if !ok {
-		return errs.Missing("subscriber")
-	}
-	return subscriber.handle(ctx, []eventbus.PositionedEvent{event})[0]
+// Follow runs an ephemeral subscriber until ctx ends: every process has its own, from the head of the log on, less what
+// pass says may be passed over.
+func (s *Subscriptions) Follow(ctx context.Context, name string, pass PassOver, handle eventbus.PositionedHandler) error {
+	return s.run(ctx, NewEphemeral(s.log, s.settings, name, pass, handle))
 }
 
-func (s *Subscriptions) find(name string) (*Subscriber, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for subscriber := range s.live {
-		if subscriber.lease != nil && subscriber.name == name {
-			return subscriber, true
-		}
-	}
-	return nil, false
-}
-
-// Follow runs an ephemeral subscriber until ctx ends: every process has its own, from the head of the log on. While wanted
-// says no, events are passed over unread; an event that is committed after it began to say yes is handed over.
-func (s *Subscriptions) Follow(ctx context.Context, name string, wanted func() bool, handle eventbus.PositionedHandler) error {
-	return s.run(ctx, NewEphemeral(s.log, s.settings, name, wanted, handle))
+// FollowAfter is Follow from behind a position that is known, so that nothing falls between learning it and the first look.
+func (s *Subscriptions) FollowAfter(ctx context.Context, name string, position int64, pass PassOver, handle eventbus.PositionedHandler) error {
+	subscriber := NewEphemeral(s.log, s.settings, name, pass, handle)
+	subscriber.cursor, subscriber.read, subscriber.open = position, position, true
+	return s.run(ctx, subscriber)
 }
 
 func (s *Subscriptions) run(ctx context.Context, subscriber *Subscriber) error {

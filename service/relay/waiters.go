@@ -87,6 +87,13 @@ func (w *Waiters) Close() {
 	}
 }
 
+// PassOver says that nobody waits. Whoever comes later looks for himself first.
+func (w *Waiters) PassOver(int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.count == 0
+}
+
 // Count is how many wait now.
 func (w *Waiters) Count() int {
 	w.mu.Lock()

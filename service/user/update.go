@@ -16,6 +16,8 @@ type Update struct {
 	Username *string
 	Email    *string
 	Password *string
+	// EmailNotifications turns e-mail about payments on or off.
+	EmailNotifications *bool
 	// CurrentPassword is the caller's own. A new password needs it unless the caller has just logged in.
 	CurrentPassword *string
 }
@@ -46,6 +48,9 @@ func (s *Service) Update(ctx context.Context, caller domain.Principal, id uuid.U
 		}
 		if err := u.Rename(valueOf(up.Username), valueOf(up.Email), s.now()); err != nil {
 			return err
+		}
+		if up.EmailNotifications != nil {
+			u.NotifyByEmail(*up.EmailNotifications, s.now())
 		}
 		if hash != "" {
 			u.SetPassword(hash, s.now())
@@ -99,6 +104,9 @@ func (up Update) changed() string {
 		if field.value != nil {
 			names = append(names, field.name)
 		}
+	}
+	if up.EmailNotifications != nil {
+		names = append(names, "email_notifications")
 	}
 	return strings.Join(names, ",")
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	accountsvc "florin/service/account"
+	"florin/webapi/call"
 )
 
 // DepositRequest asks for money to be collected and credited.
@@ -16,15 +17,15 @@ type DepositRequest struct {
 // Deposit initiates a deposit. Nothing is credited before the provider's confirmation.
 func (h *Handlers) Deposit(c *fiber.Ctx) error {
 	var body DepositRequest
-	call, err := readCall(c, &body, &body.MoneyRequest)
+	asked, err := readCall(c, &body, &body.MoneyRequest)
 	if err != nil {
 		return err
 	}
 	outcome, err := h.accounts.Deposit(c.UserContext(), accountsvc.DepositRequest{
-		Call: call, MoneySource: body.MoneySource, PaymentFlow: body.PaymentFlow,
+		Call: asked, MoneySource: body.MoneySource, PaymentFlow: body.PaymentFlow,
 	})
 	if err != nil {
 		return err
 	}
-	return sendOutcome(c, call, outcome)
+	return call.Send(c, asked, outcome)
 }

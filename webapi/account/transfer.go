@@ -5,6 +5,7 @@ import (
 	"github.com/google/uuid"
 
 	accountsvc "florin/service/account"
+	"florin/webapi/call"
 )
 
 // TransferRequest asks for money to be moved to another account here.
@@ -16,15 +17,15 @@ type TransferRequest struct {
 // Transfer moves money between two accounts; it is completed when it answers.
 func (h *Handlers) Transfer(c *fiber.Ctx) error {
 	var body TransferRequest
-	call, err := readCall(c, &body, &body.MoneyRequest)
+	asked, err := readCall(c, &body, &body.MoneyRequest)
 	if err != nil {
 		return err
 	}
 	outcome, err := h.accounts.Transfer(c.UserContext(), accountsvc.TransferRequest{
-		Call: call, DestinationID: body.DestinationAccountID,
+		Call: asked, DestinationID: body.DestinationAccountID,
 	})
 	if err != nil {
 		return err
 	}
-	return sendOutcome(c, call, outcome)
+	return call.Send(c, asked, outcome)
 }

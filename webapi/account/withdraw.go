@@ -5,6 +5,7 @@ import (
 
 	"florin/domain/account"
 	accountsvc "florin/service/account"
+	"florin/webapi/call"
 )
 
 // WithdrawRequest asks for money to be paid out.
@@ -23,12 +24,12 @@ type TargetRequest struct {
 // Withdraw holds the amount and initiates the payout.
 func (h *Handlers) Withdraw(c *fiber.Ctx) error {
 	var body WithdrawRequest
-	call, err := readCall(c, &body, &body.MoneyRequest)
+	asked, err := readCall(c, &body, &body.MoneyRequest)
 	if err != nil {
 		return err
 	}
 	outcome, err := h.accounts.Withdraw(c.UserContext(), accountsvc.WithdrawRequest{
-		Call: call,
+		Call: asked,
 		Target: account.ExternalTarget{
 			BankAccountNumber:     body.ExternalTarget.BankAccountNumber,
 			RoutingNumber:         body.ExternalTarget.RoutingNumber,
@@ -38,5 +39,5 @@ func (h *Handlers) Withdraw(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return sendOutcome(c, call, outcome)
+	return call.Send(c, asked, outcome)
 }

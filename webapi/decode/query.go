@@ -93,9 +93,21 @@ func (q Query) OneOf(name string, choices ...string) (string, error) {
 	return "", inQuery(name, "invalid_parameter", "is not one of the values of this parameter")
 }
 
+// ID returns a parameter that is a UUID in the canonical form; uuid.Nil when it is not given.
+func (q Query) ID(name string) (uuid.UUID, error) {
+	text, given := q[name]
+	if !given {
+		return uuid.Nil, nil
+	}
+	return canonicalID(name, text)
+}
+
 // ID returns the UUID of a path parameter, which must be in the canonical form of 36 characters.
 func ID(c *fiber.Ctx, name string) (uuid.UUID, error) {
-	text := c.Params(name)
+	return canonicalID(name, c.Params(name))
+}
+
+func canonicalID(name, text string) (uuid.UUID, error) {
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != 36 {
 		return uuid.Nil, inQuery(name, "malformed_id", "is not a UUID")

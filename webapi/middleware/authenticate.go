@@ -72,6 +72,18 @@ func Identified(c *fiber.Ctx) (user.Principal, bool) {
 	return known.principal, true
 }
 
+// Again returns a check of the request's credential that may be called when the request's handler has returned: for an
+// answer that goes on for long. Its error is the Verifier's.
+func Again(c *fiber.Ctx, verifier Verifier) func(ctx context.Context) error {
+	token, err := bearer(c)
+	return func(ctx context.Context) error {
+		if err == nil {
+			_, err = verifier.Verify(ctx, token)
+		}
+		return err
+	}
+}
+
 func identify(c *fiber.Ctx, verifier Verifier) identity {
 	var known identity
 	token, err := bearer(c)

@@ -8,12 +8,15 @@ import (
 	"github.com/google/uuid"
 
 	"florin/domain/account"
+	accountsvc "florin/service/account"
 )
 
 // Service is what these handlers use of the account service.
 type Service interface {
 	Transaction(ctx context.Context, userID, transactionID uuid.UUID) (t *account.Transaction, side uuid.UUID, err error)
 	Timeline(ctx context.Context, userID, transactionID uuid.UUID) ([]account.TimelineItem, error)
+	RefundTransaction(ctx context.Context, r accountsvc.RefundRequest) (accountsvc.Outcome, error)
+	CancelTransaction(ctx context.Context, r accountsvc.CancelRequest) (accountsvc.Outcome, error)
 	WaitTerminal(ctx context.Context, userID, transactionID uuid.UUID, wait time.Duration) (t *account.Transaction, side uuid.UUID, err error)
 }
 

@@ -28,14 +28,15 @@ func New(s Service) *Handlers { return &Handlers{service: s} }
 
 // Response is a user as the API shows it.
 type Response struct {
-	ID        uuid.UUID `json:"id" required:"true" format:"uuid" description:"The user's id"`
-	Username  string    `json:"username" required:"true" example:"ada"`
-	Email     string    `json:"email" required:"true" format:"email" example:"ada@example.com"`
-	CreatedAt time.Time `json:"created_at" required:"true" format:"date-time" description:"UTC"`
+	ID                 uuid.UUID `json:"id" required:"true" format:"uuid" description:"The user's id"`
+	Username           string    `json:"username" required:"true" example:"ada"`
+	Email              string    `json:"email" required:"true" format:"email" example:"ada@example.com"`
+	EmailNotifications bool      `json:"email_notifications" required:"true" description:"Whether the user is told of payments by e-mail"`
+	CreatedAt          time.Time `json:"created_at" required:"true" format:"date-time" description:"UTC"`
 }
 
 func toResponse(u user.User) Response {
-	return Response{ID: u.ID(), Username: u.Username(), Email: u.Email(), CreatedAt: u.CreatedAt()}
+	return Response{ID: u.ID(), Username: u.Username(), Email: u.Email(), EmailNotifications: u.EmailNotifications(), CreatedAt: u.CreatedAt()}
 }
 
 // PathID is the path parameter of the routes about one user.

@@ -93,7 +93,8 @@ func TestCreate(t *testing.T) {
 	app, f := newApp(t)
 	status, body, location := request(t, app, "POST", "/user", `{"username":"ada","email":"ada@example.com","password":"a-long-enough-secret"}`)
 	require.Equal(t, 201, status)
-	require.Equal(t, map[string]any{"id": f.ada.ID().String(), "username": "ada", "email": "ada@example.com", "created_at": "2026-03-01T12:00:00Z"}, body, "S21: nothing else shows")
+	require.Equal(t, map[string]any{"id": f.ada.ID().String(), "username": "ada", "email": "ada@example.com",
+		"email_notifications": true, "created_at": "2026-03-01T12:00:00Z"}, body, "S21: nothing else shows")
 	require.Equal(t, "/user/"+f.ada.ID().String(), location)
 	require.Equal(t, service.Registration{Username: "ada", Email: "ada@example.com", Password: "a-long-enough-secret"}, f.registration)
 	require.NotEmpty(t, f.from.Address)

@@ -42,7 +42,12 @@ type payment struct {
 	Currency      string       `json:"currency"`
 	State         string       `json:"state"`
 	Failure       *failureBody `json:"failure"`
-	NextAction    *struct {
+	// Moved is what came or was paid, where that is not what was asked.
+	Moved *struct {
+		Amount   int64  `json:"amount"`
+		Currency string `json:"currency"`
+	} `json:"moved"`
+	NextAction *struct {
 		Type         string `json:"type"`
 		URL          string `json:"url"`
 		ClientSecret string `json:"client_secret"`
@@ -64,6 +69,7 @@ var kindOf = map[string]account.ReceivedKind{
 	"completed": account.ReceivedCompleted,
 	"failed":    account.ReceivedFailed,
 	"canceled":  account.ReceivedFailed,
+	"returned":  account.ReceivedFailed,
 }
 
 func decodePayment(raw []byte) (payment, error) {
@@ -100,7 +106,8 @@ func (p payment) checked() (payment, error) {
 		return payment{}, unknown("bad_answer", err)
 	}
 	kind, known := kindOf[p.State]
-	if !known || !validID(p.ID) || p.Amount <= 0 || !validCurrency(p.Currency) || p.UpdatedAt.IsZero() {
+	if !known || !validID(p.ID) || p.Amount <= 0 || !validCurrency(p.Currency) || p.UpdatedAt.IsZero() ||
+		(p.Moved != nil && (p.Moved.Amount <= 0 || !validCurrency(p.Moved.Currency))) {
 		return payment{}, unknown("bad_answer", errors.New("the answer is not a payment"))
 	}
 	p.transactionID, p.kind = id, kind
@@ -128,7 +135,12 @@ func (p payment) report() account.PaymentReport {
 		Currency:      p.Currency,
 		OccurredAt:    p.UpdatedAt.UTC().Truncate(time.Microsecond),
 	}
+	if p.Moved != nil {
+		report.Amount, report.Currency = p.Moved.Amount, p.Moved.Currency
+	}
 	switch {
+	case p.State == "returned":
+		report.Failure = &account.Failure{Code: "returned", Message: "The payout came back."}
 	case p.State == "canceled":
 		report.Failure = &account.Failure{Code: "canceled", Message: "The payment was canceled."}
 	case p.kind == account.ReceivedFailed:

@@ -183,11 +183,20 @@ func (c *Client) create(ctx context.Context, path, key string, in createBody) (a
 // GetPaymentStatus implements account.PaymentProvider. By our transaction id it reports, of several payments, the
 // one that has the money, else the one that may still get it, else the newest.
 func (c *Client) GetPaymentStatus(ctx context.Context, ref account.PaymentRef) (account.PaymentReport, error) {
-	payment, err := c.find(ctx, ref)
+	report, err := c.status(ctx, ref)
 	if err != nil {
 		return account.PaymentReport{}, fmt.Errorf("mock provider: get payment status: %w", err)
 	}
-	return payment.report(), nil
+	return report, nil
+}
+
+func (c *Client) status(ctx context.Context, ref account.PaymentRef) (account.PaymentReport, error) {
+	if ref.Type == account.TypeRefund {
+		refund, err := c.findRefund(ctx, ref)
+		return refund.report(), err
+	}
+	payment, err := c.find(ctx, ref)
+	return payment.report(), err
 }
 
 func (c *Client) find(ctx context.Context, ref account.PaymentRef) (payment, error) {

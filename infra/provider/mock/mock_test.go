@@ -129,6 +129,8 @@ func openHarness(t *testing.T) providertest.Harness {
 		Now:      fixedClock,
 		Inject:   w.inject,
 		Attempts: w.sent,
+		Target:   account.ExternalTarget{BankAccountNumber: "DE02120300000000202051"},
+		Failure:  account.Failure{Code: "declined", Message: "No."},
 		Complete: func(t testing.TB, id string) { post(t, url+"/payments/"+id+"/complete", "") },
 		Fail: func(t testing.TB, id, code string) {
 			post(t, url+"/payments/"+id+"/fail", fmt.Sprintf(`{"code":%q,"message":"No."}`, code))
@@ -137,7 +139,7 @@ func openHarness(t *testing.T) providertest.Harness {
 		Render:          render,
 		Sign:            sign,
 		SignatureHeader: standardwebhooks.HeaderWebhookSignature,
-		Unhandled:       []byte(`{"type":"payment.refunded","timestamp":"2026-01-01T00:00:00Z","data":{"refund_id":"re_1"}}`),
+		Unhandled:       []byte(`{"type":"customer.created","timestamp":"2026-01-01T00:00:00Z","data":{"refund_id":"re_1"}}`),
 	}
 }
 

@@ -30,11 +30,32 @@ type webhookBody struct {
 }
 
 type webhookData struct {
-	PaymentID     string       `json:"payment_id"`
-	TransactionID *string      `json:"transaction_id"`
-	Amount        int64        `json:"amount"`
-	Currency      string       `json:"currency"`
-	Failure       *failureBody `json:"failure"`
+	PaymentID           string       `json:"payment_id"`
+	TransactionID       *string      `json:"transaction_id"`
+	AccountID           *string      `json:"account_id"`
+	RefundID            string       `json:"refund_id"`
+	RefundTransactionID *string      `json:"refund_transaction_id"`
+	DisputeID           string       `json:"dispute_id"`
+	FeeID               string       `json:"fee_id"`
+	Amount              int64        `json:"amount"`
+	Currency            string       `json:"currency"`
+	Failure             *failureBody `json:"failure"`
+
+	transactionID, accountID, refundTransactionID uuid.UUID
+}
+
+// ref is the part of the payment that the event is about, by the bank's id.
+func (d webhookData) ref(kind account.ReceivedKind) string {
+	switch kind {
+	case account.ReceivedRefunded, account.ReceivedRefundFailed:
+		return d.RefundID
+	case account.ReceivedDisputed, account.ReceivedDisputeWon, account.ReceivedDisputeLost:
+		return d.DisputeID
+	case account.ReceivedFee:
+		return d.FeeID
+	default:
+		return ""
+	}
 }
 
 // SignsWebhook implements account.PaymentProvider.
@@ -147,19 +168,21 @@ func parseEvent(raw []byte, sentAt time.Time) (account.PaymentReceivedEvent, err
 		Raw:        slices.Clone(raw),
 	}
 	switch kind := account.ReceivedKind(body.Type); kind {
-	case account.ReceivedPending, account.ReceivedCompleted, account.ReceivedFailed:
+	case account.ReceivedPending, account.ReceivedCompleted, account.ReceivedFailed, account.ReceivedRefunded, account.ReceivedRefundFailed,
+		account.ReceivedDisputed, account.ReceivedDisputeWon, account.ReceivedDisputeLost, account.ReceivedPayoutReturned, account.ReceivedFee:
 		event.Kind = kind
 	}
-	data, id, err := readData(body.Data)
+	data, err := readData(body.Data)
 	if err != nil {
 		if event.Kind == account.ReceivedIgnored {
 			return event, nil
 		}
 		return account.PaymentReceivedEvent{}, err
 	}
-	event.PaymentID, event.TransactionID = data.PaymentID, id
+	event.PaymentID, event.TransactionID, event.AccountID = data.PaymentID, data.transactionID, data.accountID
+	event.Ref, event.FollowID = data.ref(event.Kind), data.refundTransactionID
 	event.Amount, event.Currency = data.Amount, data.Currency
-	if event.Kind == account.ReceivedFailed {
+	if event.Kind == account.ReceivedFailed || event.Kind == account.ReceivedRefundFailed {
 		event.Failure = data.Failure.inOurWords()
 	}
 	return event, nil
@@ -167,28 +190,38 @@ func parseEvent(raw []byte, sentAt time.Time) (account.PaymentReceivedEvent, err
 
 // readData reads the part about the payment and refuses what cannot be one. A transaction id may be absent: the
 // bank may tell of a payment that is not from us.
-func readData(raw json.RawMessage) (webhookData, uuid.UUID, error) {
+func readData(raw json.RawMessage) (webhookData, error) {
 	var data webhookData
 	if err := json.Unmarshal(raw, &data); err != nil {
-		return webhookData{}, uuid.Nil, fmt.Errorf("read data: %w", err)
+		return webhookData{}, fmt.Errorf("read data: %w", err)
 	}
 	if !validID(data.PaymentID) {
-		return webhookData{}, uuid.Nil, errors.New("payment_id is not an id")
+		return webhookData{}, errors.New("payment_id is not an id")
+	}
+	for _, id := range []string{data.RefundID, data.DisputeID, data.FeeID} {
+		if id != "" && !validID(id) {
+			return webhookData{}, errors.New("the id of a refund, dispute or fee is not one")
+		}
 	}
 	if data.Amount <= 0 {
-		return webhookData{}, uuid.Nil, errors.New("amount is not positive")
+		return webhookData{}, errors.New("amount is not positive")
 	}
 	if !validCurrency(data.Currency) {
-		return webhookData{}, uuid.Nil, errors.New("currency is not a code")
+		return webhookData{}, errors.New("currency is not a code")
 	}
-	if data.TransactionID == nil || *data.TransactionID == "" {
-		return data, uuid.Nil, nil
+	for from, into := range map[*string]*uuid.UUID{
+		data.TransactionID: &data.transactionID, data.AccountID: &data.accountID, data.RefundTransactionID: &data.refundTransactionID,
+	} {
+		if from == nil || *from == "" {
+			continue
+		}
+		id, err := parseUUID(*from)
+		if err != nil {
+			return webhookData{}, err
+		}
+		*into = id
 	}
-	id, err := parseUUID(*data.TransactionID)
-	if err != nil {
-		return webhookData{}, uuid.Nil, err
-	}
-	return data, id, nil
+	return data, nil
 }
 
 // occurredAt is the time that the body states, or the time of the attempt where it states none that can be read.

@@ -31,7 +31,7 @@ func newDeposit(minor int64) account.DepositInstruction {
 	}
 }
 
-func newWithdraw(minor int64) account.WithdrawInstruction {
+func newWithdraw(h Harness, minor int64) account.WithdrawInstruction {
 	id := uuid.New()
 	return account.WithdrawInstruction{
 		IdempotencyKey: id.String() + ":1:pay",
@@ -39,7 +39,7 @@ func newWithdraw(minor int64) account.WithdrawInstruction {
 		AccountID:      uuid.New(),
 		UserID:         uuid.New(),
 		Amount:         money.New(minor, currency.MustParse("JPY")),
-		Target:         account.ExternalTarget{BankAccountNumber: "DE02120300000000202051"},
+		Target:         h.Target,
 	}
 }
 
@@ -57,7 +57,7 @@ func testDeposit(t *testing.T, h Harness) {
 }
 
 func testWithdraw(t *testing.T, h Harness) {
-	in := newWithdraw(500)
+	in := newWithdraw(h, 500)
 	got, err := h.Provider.InitiateWithdraw(t.Context(), in)
 	require.NoError(t, err)
 	again, err := h.Provider.InitiateWithdraw(t.Context(), in)
@@ -66,7 +66,8 @@ func testWithdraw(t *testing.T, h Harness) {
 	assert.Equal(t, 1, h.Payments(t, in.TransactionID.String()))
 
 	h.Complete(t, got.PaymentID)
-	report, err := h.Provider.GetPaymentStatus(t.Context(), account.PaymentRef{PaymentID: got.PaymentID})
+	report, err := h.Provider.GetPaymentStatus(t.Context(),
+		account.PaymentRef{Type: account.TypeWithdraw, PaymentID: got.PaymentID, TransactionID: in.TransactionID})
 	require.NoError(t, err)
 	assert.Equal(t, account.ReceivedCompleted, report.Kind)
 	assert.Equal(t, int64(500), report.Amount)
@@ -136,7 +137,7 @@ func testF26Busy(t *testing.T, h Harness) {
 }
 
 func testF27Identical(t *testing.T, h Harness) {
-	deposit, withdraw := newDeposit(1000), newWithdraw(1000)
+	deposit, withdraw := newDeposit(1000), newWithdraw(h, 1000)
 	for range 8 { // map order would differ in one of eight
 		_, err := h.Provider.InitiateDeposit(t.Context(), deposit)
 		require.NoError(t, err)

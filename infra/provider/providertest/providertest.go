@@ -46,13 +46,17 @@ type Harness struct {
 	// Complete and Fail settle a pending payment at the other side. Fail's code reaches the report.
 	Complete func(t testing.TB, paymentID string)
 	Fail     func(t testing.TB, paymentID, code string)
-	// Attempts are the bodies of all create calls so far, as they came over the wire.
+	// Target is where a withdrawal can be paid to.
+	Target account.ExternalTarget
+	// Attempts are the bodies of all calls so far that begin a payment, as they came over the wire.
 	Attempts func() [][]byte
 	// Payments counts what the other side has for our transaction.
 	Payments func(t testing.TB, transactionID string) int
 	// Render is the body of a webhook that states the event, as the provider would write it. Sign is the signed
 	// headers for a body, and no others. SignatureHeader names the one with the signature.
-	Render          func(event account.PaymentReceivedEvent) []byte
+	Render func(event account.PaymentReceivedEvent) []byte
+	// Failure is what a rendered failure states.
+	Failure         account.Failure
 	Sign            func(t testing.TB, body []byte, how Signing) http.Header
 	SignatureHeader string
 	// Unhandled is an authentic body of a type that moves nothing.

@@ -26,7 +26,7 @@ func newEvent(h Harness, kind account.ReceivedKind) account.PaymentReceivedEvent
 		OccurredAt:    h.Now().UTC().Truncate(time.Second),
 	}
 	if kind == account.ReceivedFailed {
-		event.Failure = &account.Failure{Code: "declined", Message: "No."}
+		event.Failure = &h.Failure
 	}
 	return event
 }

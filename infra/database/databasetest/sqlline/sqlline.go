@@ -189,3 +189,46 @@ func Describe(ctx context.Context, server string) (map[string]string, error) {
 	}
 	return described, nil
 }
+
+// TableBytes is how large the tables of a database are, with their indexes, by name.
+func TableBytes(ctx context.Context, url string) (map[string]int64, error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return nil, fmt.Errorf("size of tables: %w", err)
+	}
+	defer conn.Close(ctx)
+	rows, err := conn.Query(ctx, `SELECT relname, pg_total_relation_size(oid) FROM pg_class
+		WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`)
+	if err != nil {
+		return nil, fmt.Errorf("size of tables: %w", err)
+	}
+	sizes := map[string]int64{}
+	var name string
+	var bytes int64
+	if _, err := pgx.ForEachRow(rows, []any{&name, &bytes}, func() error { sizes[name] = bytes; return nil }); err != nil {
+		return nil, fmt.Errorf("size of tables: %w", err)
+	}
+	return sizes, nil
+}
+
+// Checkpoint has the server write out what is changed in its memory, so that it does not do that later.
+func Checkpoint(ctx context.Context, url string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, "CHECKPOINT")
+	return err
+}
+
+// CountAfter is how many rows of a table have a higher id.
+func CountAfter(ctx context.Context, url, table string, id uuid.UUID) (count int64, err error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return 0, fmt.Errorf("count rows: %w", err)
+	}
+	defer conn.Close(ctx)
+	err = conn.QueryRow(ctx, "SELECT COUNT(*) FROM "+pgx.Identifier{table}.Sanitize()+" WHERE id > $1", id.String()).Scan(&count)
+	return count, err
+}

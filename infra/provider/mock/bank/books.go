@@ -18,6 +18,7 @@ const (
 	StateCompleted State = "completed"
 	StateFailed    State = "failed"
 	StateCanceled  State = "canceled"
+	StateReturned  State = "returned" // of a payout that was paid and came back whole
 )
 
 // Kind tells money coming in from money going out.
@@ -49,6 +50,11 @@ type payment struct {
 	Currency      string            `json:"currency"`
 	State         State             `json:"state"`
 	Failure       *Failure          `json:"failure,omitempty"`
+	Moved         *moved            `json:"moved,omitempty"` // what came or was paid, where it is not what was asked
+	Returned      int64             `json:"returned,omitempty"`
+	Fee           int64             `json:"fee,omitempty"`
+	Refunds       []refund          `json:"refunds,omitempty"`
+	Disputes      []dispute         `json:"disputes,omitempty"`
 	Target        *target           `json:"external_target,omitempty"`
 	Metadata      map[string]string `json:"metadata,omitempty"`
 	Scenario      string            `json:"scenario,omitempty"`
@@ -82,6 +88,7 @@ type record struct {
 	Payment   *payment      `json:"payment,omitempty"`
 	Answer    *storedAnswer `json:"answer,omitempty"`
 	Webhooks  []*webhook    `json:"webhooks,omitempty"`
+	Silent    bool          `json:"silent,omitempty"`     // the webhooks are not sent
 	PaymentID string        `json:"payment_id,omitempty"` // of Delivered and Abandoned
 	Delivered string        `json:"delivered,omitempty"`  // webhook id
 	Abandoned string        `json:"abandoned,omitempty"`  // webhook id, after the last attempt
@@ -99,6 +106,7 @@ type entry struct {
 // apply.
 type books struct {
 	seq             int64
+	events          []*webhook // all that there ever were, in their order
 	payments        map[string]*entry
 	order           []*entry // by creation
 	byTransaction   map[string][]*entry
@@ -149,12 +157,21 @@ func (k *books) apply(r *record) {
 	if found && e.State == StatePending && r.Payment.State != StatePending {
 		k.settled++
 	}
+	known := len(e.Refunds)
 	e.payment = *r.Payment
+	for _, asked := range e.Refunds[known:] {
+		if asked.DueAt != nil {
+			heap.Push(&k.settlements, task{at: *asked.DueAt, seq: r.Seq, entry: e})
+		}
+	}
 	if !found && e.DueAt != nil {
 		heap.Push(&k.settlements, task{at: *e.DueAt, seq: r.Seq, entry: e})
 	}
-	e.outbox = append(e.outbox, r.Webhooks...)
-	k.pendingWebhooks += len(r.Webhooks)
+	k.events = append(k.events, r.Webhooks...)
+	if !r.Silent {
+		e.outbox = append(e.outbox, r.Webhooks...)
+		k.pendingWebhooks += len(r.Webhooks)
+	}
 	k.schedule(e, r.At)
 }
 

@@ -89,7 +89,7 @@ func (b *Bank) collect() (jobs []delivery, next time.Time, err error) {
 
 func (b *Bank) settleByScript(e *entry) error {
 	if e.State != StatePending {
-		return nil
+		return b.settleRefunds(e)
 	}
 	if failure := scenarios[e.Scenario].failure; failure != nil {
 		return b.settle(e, StateFailed, failure)

@@ -28,6 +28,17 @@ func (b *Bank) Handler() http.Handler {
 	api.HandleFunc("POST /payments/{id}/complete", b.postMove(StateCompleted))
 	api.HandleFunc("POST /payments/{id}/fail", b.postMove(StateFailed))
 	api.HandleFunc("POST /payments/{id}/cancel", b.postMove(StateCanceled))
+	api.HandleFunc("POST /payments/{id}/refunds", b.postRefund)
+	api.HandleFunc("POST /payments/{id}/disputes", b.postDispute)
+	api.HandleFunc("POST /payments/{id}/return", b.postReturn)
+	api.HandleFunc("POST /payments/{id}/fee", b.postFee)
+	api.HandleFunc("GET /refunds", b.getRefunds)
+	api.HandleFunc("GET /refunds/{id}", b.getRefund)
+	api.HandleFunc("POST /refunds/{id}/complete", b.postRefundMove(StateCompleted))
+	api.HandleFunc("POST /refunds/{id}/fail", b.postRefundMove(StateFailed))
+	api.HandleFunc("POST /disputes/{id}/won", b.postDisputeEnd(disputeWon))
+	api.HandleFunc("POST /disputes/{id}/lost", b.postDisputeEnd(disputeLost))
+	api.HandleFunc("GET /events", b.getEvents)
 	api.HandleFunc("GET /ledger", b.getLedger)
 
 	root := http.NewServeMux()
@@ -87,17 +98,27 @@ type paymentView struct {
 	Currency      string            `json:"currency"`
 	State         State             `json:"state"`
 	Failure       *Failure          `json:"failure"`
+	Moved         *moved            `json:"moved,omitempty"`
+	Returned      int64             `json:"returned,omitempty"`
+	Fee           int64             `json:"fee,omitempty"`
+	Refunds       []refundView      `json:"refunds,omitempty"`
+	Disputes      []dispute         `json:"disputes,omitempty"`
 	Metadata      map[string]string `json:"metadata,omitempty"`
 	CreatedAt     time.Time         `json:"created_at"`
 	UpdatedAt     time.Time         `json:"updated_at"`
 }
 
 func (p *payment) view() paymentView {
-	return paymentView{
+	view := paymentView{
 		ID: p.ID, Object: p.Kind, TransactionID: p.TransactionID, AccountID: p.AccountID,
 		Amount: p.Amount, Currency: p.Currency, State: p.State, Failure: p.Failure, Metadata: p.Metadata,
+		Moved: p.Moved, Returned: p.Returned, Fee: p.Fee, Disputes: p.Disputes,
 		CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
 	}
+	for i := range p.Refunds {
+		view.Refunds = append(view.Refunds, p.refundView(&p.Refunds[i]))
+	}
+	return view
 }
 
 func (b *Bank) postCreate(kind Kind) http.HandlerFunc {

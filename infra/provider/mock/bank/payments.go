@@ -93,6 +93,7 @@ func (b *Bank) accept(kind Kind, key, print string, in createRequest, script sce
 	r := record{
 		Payment: p,
 		Answer:  &storedAnswer{Key: key, Fingerprint: print, Status: http.StatusCreated, Body: body},
+		Silent:  script.silent,
 	}
 	if !script.finalFirst {
 		notice, err := newWebhook(p, now)
@@ -114,17 +115,30 @@ func (b *Bank) settle(e *entry, to State, failure *Failure) error {
 	before := e.payment
 	after := before
 	after.State, after.Failure, after.UpdatedAt = to, failure, now
+	script := scenarios[e.Scenario]
+	r := record{Payment: &after, Silent: script.silent}
+	if to == StateCompleted {
+		after.Moved = script.moves(before)
+	}
 	stages := []*payment{&after}
-	if scenarios[e.Scenario].finalFirst && before.State == StatePending {
+	if script.finalFirst && before.State == StatePending {
 		stages = append(stages, &before)
 	}
-	r := record{Payment: &after}
 	for _, stage := range stages {
 		notice, err := newWebhook(stage, now)
 		if err != nil {
 			return err
 		}
 		r.Webhooks = append(r.Webhooks, notice)
+	}
+	if to == StateCompleted {
+		for _, step := range script.after {
+			notices, err := step(&after, now)
+			if err != nil {
+				return err
+			}
+			r.Webhooks = append(r.Webhooks, notices...)
+		}
 	}
 	if err := b.record(r, true); err != nil {
 		return err
@@ -193,7 +207,7 @@ func newID(kind Kind) string {
 	if kind == KindPayout {
 		prefix = "po_"
 	}
-	return prefix + strings.ReplaceAll(uuid.NewString(), "-", "")
+	return shortID(prefix)
 }
 
 // webhookBody is the body of a webhook, as the customer's API documents it.
@@ -204,11 +218,16 @@ type webhookBody struct {
 }
 
 type webhookData struct {
-	PaymentID     string   `json:"payment_id"`
-	TransactionID string   `json:"transaction_id"`
-	Amount        int64    `json:"amount"`
-	Currency      string   `json:"currency"`
-	Failure       *Failure `json:"failure"`
+	PaymentID     string `json:"payment_id"`
+	TransactionID string `json:"transaction_id"`
+	RefundID      string `json:"refund_id,omitempty"`
+	// RefundTransactionID is the customer's own id of a refund that it asked for.
+	RefundTransactionID string   `json:"refund_transaction_id,omitempty"`
+	DisputeID           string   `json:"dispute_id,omitempty"`
+	FeeID               string   `json:"fee_id,omitempty"`
+	Amount              int64    `json:"amount"`
+	Currency            string   `json:"currency"`
+	Failure             *Failure `json:"failure"`
 }
 
 // newWebhook is the notice of the payment as it is. A canceled payment is told as a failed one with the code
@@ -218,15 +237,26 @@ func newWebhook(p *payment, now time.Time) (*webhook, error) {
 	if state == StateCanceled {
 		state, failure = StateFailed, &Failure{Code: "canceled", Message: "The payment was canceled."}
 	}
-	body, err := json.Marshal(webhookBody{
-		Type:      "payment." + string(state),
-		Timestamp: p.UpdatedAt,
-		Data: webhookData{PaymentID: p.ID, TransactionID: p.TransactionID,
-			Amount: p.Amount, Currency: p.Currency, Failure: failure},
-	})
+	data := p.data()
+	data.Failure = failure
+	return newNotice("payment."+string(state), data, now)
+}
+
+// data is what every webhook about the payment has.
+func (p *payment) data() webhookData {
+	data := webhookData{PaymentID: p.ID, TransactionID: p.TransactionID, Amount: p.Amount, Currency: p.Currency}
+	if p.Moved != nil {
+		data.Amount, data.Currency = p.Moved.Amount, p.Moved.Currency
+	}
+	return data
+}
+
+func newNotice(kind string, data webhookData, now time.Time) (*webhook, error) {
+	body, err := json.Marshal(webhookBody{Type: kind, Timestamp: now, Data: data})
 	if err != nil {
 		return nil, fmt.Errorf("encode webhook: %w", err)
 	}
-	id := "evt_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	return &webhook{ID: id, Body: body, CreatedAt: now}, nil
+	return &webhook{ID: shortID("evt_"), Body: body, CreatedAt: now}, nil
 }
+
+func shortID(prefix string) string { return prefix + strings.ReplaceAll(uuid.NewString(), "-", "") }

@@ -28,6 +28,24 @@ type scenario struct {
 	webhooksFirst bool
 	// holdAnswer accepts the payment and never answers the call that created it; a repeat is answered at once.
 	holdAnswer bool
+	// moved, when set, is what comes or is paid in place of what was asked.
+	moved func(amount int64, currency string) moved
+	// silent sends no webhook at all; the list of events has them.
+	silent bool
+	// after is what happens once the payment is completed, at once and in this order.
+	after []step
+}
+
+// step is one thing that happens to a completed payment, with its notices.
+type step func(p *payment, now time.Time) ([]*webhook, error)
+
+// moves is what came of the payment, nil for what was asked.
+func (s scenario) moves(p payment) *moved {
+	if s.moved == nil {
+		return nil
+	}
+	came := s.moved(p.Amount, p.Currency)
+	return &came
 }
 
 // scenarios is every scenario by the name that a payment asks for it with. To add one, add an entry; where the
@@ -43,6 +61,27 @@ var scenarios = map[string]scenario{
 	"reorder":       {finalFirst: true},
 
 	"timeout_but_charged": {holdAnswer: true},
+
+	"drop":            {silent: true},
+	"partial_capture": {moved: func(amount int64, currency string) moved { return moved{max(1, amount/2), currency} }},
+	"wrong_amount":    {moved: func(amount int64, currency string) moved { return moved{amount + 100, currency} }},
+	"wrong_currency":  {moved: otherCurrency},
+
+	"fee":              {after: []step{takeFee}},
+	"refund":           {after: []step{refundAll}},
+	"refund_fails":     {after: []step{refundAll, failRefund}},
+	"dispute":          {after: []step{openDispute}},
+	"dispute_won":      {after: []step{openDispute, endDispute(disputeWon)}},
+	"dispute_lost":     {after: []step{openDispute, endDispute(disputeLost)}},
+	"paid_then_failed": {after: []step{failPaid}},
+	"return":           {after: []step{returnPaid}},
+}
+
+func otherCurrency(amount int64, currency string) moved {
+	if currency == "USD" {
+		return moved{amount, "EUR"}
+	}
+	return moved{amount, "USD"}
 }
 
 // Scenarios is the names of all scenarios, sorted.

@@ -13,7 +13,9 @@ import (
 )
 
 func TestScenarioNames(t *testing.T) {
-	assert.Equal(t, []string{"decline", "decline_later", "duplicate", "early", "late", "reorder", "timeout_but_charged"}, bank.Scenarios())
+	assert.Equal(t, []string{"decline", "decline_later", "dispute", "dispute_lost", "dispute_won", "drop", "duplicate", "early", "fee", "late",
+		"paid_then_failed", "partial_capture", "refund", "refund_fails", "reorder", "return", "timeout_but_charged", "wrong_amount", "wrong_currency"},
+		bank.Scenarios())
 }
 
 // TestF25_Decline: the refusal is stored under its key like any answer, and nothing is created.

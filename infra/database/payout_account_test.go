@@ -1,0 +1,56 @@
+package database_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"florin/domain/account"
+	"florin/domain/errs"
+	"florin/infra/database"
+	"florin/infra/database/databasetest"
+)
+
+func TestPayoutAccounts(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		store, ctx := database.NewPayoutAccounts(db), t.Context()
+		owner := newUser(t, "payee", "payee@example.com")
+		require.NoError(t, database.NewUsers(db).CreateUser(ctx, owner, act("user.created")))
+		_, err := store.FindPayoutAccount(ctx, "stripe", owner.ID())
+		require.Equal(t, errs.NotFound, errs.KindOf(err))
+
+		// Of many that are opened at once, one stays, and all learn which.
+		var adding sync.WaitGroup
+		kept := make([]account.PayoutAccount, 16)
+		for i := range kept {
+			adding.Go(func() {
+				one, err := store.AddPayoutAccount(ctx, account.PayoutAccount{Provider: "stripe", ID: "acct_" + uuid.NewString(), UserID: owner.ID(), CreatedAt: userEpoch, UpdatedAt: userEpoch})
+				assert.NoError(t, err)
+				kept[i] = one
+			})
+		}
+		adding.Wait()
+		for _, one := range kept {
+			require.Equal(t, kept[0], one)
+		}
+		found, err := store.FindPayoutAccountByID(ctx, "stripe", kept[0].ID)
+		require.NoError(t, err)
+		require.Equal(t, kept[0], found)
+		require.Equal(t, userEpoch, found.CreatedAt)
+		_, err = store.FindPayoutAccountByID(ctx, "other", kept[0].ID)
+		require.Equal(t, errs.NotFound, errs.KindOf(err))
+
+		found.Complete, found.PayoutsEnabled, found.UpdatedAt = true, true, userEpoch.Add(time.Minute)
+		require.NoError(t, store.UpdatePayoutAccount(ctx, found))
+		late := found
+		late.PayoutsEnabled, late.UpdatedAt = false, userEpoch.Add(time.Second)
+		require.NoError(t, store.UpdatePayoutAccount(ctx, late), "older news change nothing")
+		now, err := store.FindPayoutAccount(ctx, "stripe", owner.ID())
+		require.NoError(t, err)
+		require.Equal(t, found, now)
+	})
+}

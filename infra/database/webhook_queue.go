@@ -1,0 +1,155 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"florin/domain/notification"
+)
+
+// ClaimEndpoints implements notification.Queue.
+func (w *Webhooks) ClaimEndpoints(ctx context.Context, now time.Time, limit int, until func(tries int) time.Time) ([]notification.Claim, error) {
+	rows, err := claim(ctx, w.db, "webhook_endpoints", now, limit, func(plan *plan, row *endpointRow) {
+		row.NextAttemptAt = plan.add(row.ID, until(row.Tries))
+		row.Tries, row.Fence = row.Tries+1, row.Fence+1
+	})
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	secrets, err := w.secretsOf(ctx, rows, now)
+	if err != nil {
+		return nil, err
+	}
+	return convertAll(rows, func(row endpointRow) (notification.Claim, error) {
+		e, err := row.toEndpoint()
+		return notification.Claim{Endpoint: e, Secrets: secrets[row.ID], Fence: row.Fence,
+			Health: notification.Health{Failures: row.Failures, ResumeAt: row.ResumeAt.at}}, err
+	})
+}
+
+// secretsOf are the secrets of the endpoints that sign at the time, newest first.
+func (w *Webhooks) secretsOf(ctx context.Context, endpoints []endpointRow, now time.Time) (map[uuid.UUID][]notification.SealedSecret, error) {
+	ids := make([]uuid.UUID, len(endpoints))
+	for i, e := range endpoints {
+		ids[i] = e.ID
+	}
+	var rows []secretRow
+	err := w.db.Reader().WithContext(ctx).Where("endpoint_id IN ? AND (expires_at IS NULL OR expires_at > ?)", ids, momentOf(now)).
+		Order("id DESC").Find(&rows).Error
+	if err != nil {
+		return nil, toErrs("read webhook secrets", err)
+	}
+	byEndpoint := map[uuid.UUID][]notification.SealedSecret{}
+	for _, row := range rows {
+		byEndpoint[row.EndpointID] = append(byEndpoint[row.EndpointID], row.toSecret())
+	}
+	return byEndpoint, nil
+}
+
+// DueDeliveries implements notification.Queue.
+func (w *Webhooks) DueDeliveries(ctx context.Context, c notification.Claim, now time.Time, limit int) ([]notification.Delivery, error) {
+	var rows []deliveryRow
+	err := w.db.Reader().WithContext(ctx).Where(`endpoint_id = ? AND next_attempt_at <= ? AND EXISTS
+		(SELECT 1 FROM webhook_endpoints e WHERE e.id = endpoint_id AND e.status = 'enabled' AND e.fence = ?)`,
+		c.Endpoint.ID(), momentOf(now), c.Fence).Order("next_attempt_at, id").Limit(limit).Find(&rows).Error
+	if err != nil {
+		return nil, toErrs("read due webhooks", err)
+	}
+	deliveries := make([]notification.Delivery, len(rows))
+	for i, row := range rows {
+		deliveries[i] = row.toDelivery()
+	}
+	return deliveries, nil
+}
+
+// Record implements notification.Queue.
+func (w *Webhooks) Record(ctx context.Context, c notification.Claim, r notification.Result) error {
+	attempt, err := attemptToRow(r.Delivery.ID, r.Attempt)
+	if err != nil {
+		return err
+	}
+	err = w.db.inTx(ctx, func(tx *gorm.DB) error {
+		endpoint, err := lockClaimed(tx, c)
+		if err != nil {
+			return err
+		}
+		d := deliveryToRow(r.Delivery)
+		moved := tx.Exec(`UPDATE webhook_deliveries SET status = ?, tries = ?, attempted = ?, next_attempt_at = ?, finished_at = ?
+			WHERE id = ? AND status = 'pending' AND attempted = ?`,
+			d.Status, d.Tries, d.Attempted, d.NextAttemptAt, d.Finished, d.ID, d.Attempted-1)
+		if moved.Error != nil {
+			return moved.Error
+		}
+		if moved.RowsAffected != 1 {
+			return notification.ErrLeaseLost
+		}
+		if err := tx.Create(&attempt).Error; err != nil {
+			return err
+		}
+		if err := recordHealth(tx, endpoint, r); err != nil || r.Dead == nil {
+			return err
+		}
+		return tx.Create(new(deadLetterToRow(*r.Dead))).Error
+	})
+	return toErrs("record webhook attempt", err)
+}
+
+// recordHealth writes nothing for an endpoint that goes on to answer well, which is most of them.
+func recordHealth(tx *gorm.DB, endpoint endpointRow, r notification.Result) error {
+	changes := map[string]any{}
+	if resume := momentOf(r.Health.ResumeAt); endpoint.Failures != r.Health.Failures || endpoint.ResumeAt != resume {
+		changes["failures"], changes["resume_at"] = r.Health.Failures, resume
+	}
+	if r.Gone && endpoint.Status == string(notification.EndpointEnabled) {
+		e, err := endpoint.toEndpoint()
+		if err != nil {
+			return err
+		}
+		e.Disable(notification.DisabledGone, r.Attempt.StartedAt.Add(r.Attempt.Took))
+		s := e.State()
+		changes["status"], changes["disabled_reason"], changes["next_attempt_at"] = string(s.Status), string(s.Reason), nil
+		changes["updated_at"] = momentOf(s.UpdatedAt)
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	return tx.Model(&endpointRow{}).Where("id = ?", endpoint.ID).Updates(changes).Error
+}
+
+// lockClaimed locks the endpoint if it is still the claim's. notification.ErrLeaseLost.
+func lockClaimed(tx *gorm.DB, c notification.Claim) (endpointRow, error) {
+	var rows []endpointRow
+	err := tx.Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).Where("id = ? AND fence = ?", c.Endpoint.ID(), c.Fence).Find(&rows).Error
+	if err != nil {
+		return endpointRow{}, err
+	}
+	if len(rows) == 0 {
+		return endpointRow{}, notification.ErrLeaseLost
+	}
+	return rows[0], nil
+}
+
+// Release implements notification.Queue.
+func (w *Webhooks) Release(ctx context.Context, c notification.Claim, now time.Time) error {
+	err := w.db.inTx(ctx, func(tx *gorm.DB) error {
+		endpoint, err := lockClaimed(tx, c)
+		if err != nil || endpoint.Status != string(notification.EndpointEnabled) {
+			return err
+		}
+		next, err := nextDue(tx, endpoint.ID)
+		if err != nil {
+			return err
+		}
+		for _, floor := range []moment{momentOf(now), endpoint.ResumeAt} {
+			if !next.at.IsZero() && next.at.Before(floor.at) {
+				next = floor
+			}
+		}
+		return tx.Exec("UPDATE webhook_endpoints SET tries = 0, next_attempt_at = ? WHERE id = ?", next, endpoint.ID).Error
+	})
+	return toErrs("give webhook endpoint back", err)
+}

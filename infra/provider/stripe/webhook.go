@@ -1,0 +1,338 @@
+package stripe
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"florin/domain/account"
+)
+
+// envelope is an event around its object.
+type envelope struct {
+	ID       string    `json:"id"`
+	Type     string    `json:"type"`
+	Account  string    `json:"account"` // the connected account that it is of, "" for our own
+	Livemode *bool     `json:"livemode"`
+	Created  int64     `json:"created"`
+	Data     eventData `json:"data"`
+}
+
+type eventData struct {
+	Object json.RawMessage `json:"object"`
+}
+
+// ParseWebhook implements account.PaymentProvider. It reads what an event needs whatever API version the event is rendered
+// in. What is authentic and handled but cannot be read is ReceivedForeign, to be looked at: an error would have Stripe send
+// the same event for three days. Events of connected accounts are ReceivedConsult: whether the account is one that we
+// onboarded, only the store knows.
+func (c *Client) ParseWebhook(raw []byte, header http.Header) (account.PaymentReceivedEvent, error) {
+	at, err := c.authenticate(raw, header)
+	if err != nil {
+		return account.PaymentReceivedEvent{}, fmt.Errorf("stripe: %w: %w", account.ErrWebhookNotAuthentic, err)
+	}
+	event, err := c.parse(raw, at)
+	if err != nil {
+		return account.PaymentReceivedEvent{}, fmt.Errorf("stripe: %w: %w", account.ErrWebhookMalformed, err)
+	}
+	return event, nil
+}
+
+// parse reads the event, believed to be authentic. The event keeps no reference to raw.
+func (c *Client) parse(raw []byte, at time.Time) (account.PaymentReceivedEvent, error) {
+	e, err := readEnvelope(raw)
+	if err != nil {
+		return account.PaymentReceivedEvent{}, err
+	}
+	event := account.PaymentReceivedEvent{
+		Provider: Name, EventID: e.ID, Kind: account.ReceivedIgnored, Type: e.Type, OccurredAt: when(e.Created, at),
+		Cause: account.CauseWebhook, Raw: slices.Clone(raw),
+	}
+	translate, handled := translations[e.Type]
+	if !handled {
+		return event, nil
+	}
+	switch {
+	case e.Livemode == nil:
+		return foreign(event, "unreadable_event", "the event does not say which mode it is of"), nil
+	case *e.Livemode != c.live:
+		return foreign(event, "other_mode", "an event of the other mode, test or live"), nil
+	case e.Account != "" && !validID(e.Account):
+		return foreign(event, "unreadable_event", "the account is not an id"), nil
+	}
+	if err := translate(e, &event); err != nil {
+		return foreign(event, "unreadable_event", "the event's object cannot be read: "+plainText(err.Error())), nil
+	}
+	if e.Account != "" && event.Kind != account.ReceivedIgnored {
+		event.Kind = account.ReceivedConsult
+	}
+	return event, nil
+}
+
+func readEnvelope(raw []byte) (envelope, error) {
+	var e envelope
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return envelope{}, errors.New("the body is not an event")
+	}
+	if !validID(e.ID) {
+		return envelope{}, errors.New("the event has no id")
+	}
+	if e.Type == "" || len(e.Type) > 128 || plainText(e.Type) != e.Type {
+		return envelope{}, errors.New("the type is not a name")
+	}
+	return e, nil
+}
+
+// foreign makes an event one that a person must look at. Nothing of what it claims is kept but its bytes.
+func foreign(event account.PaymentReceivedEvent, code, why string) account.PaymentReceivedEvent {
+	event.Kind, event.Failure = account.ReceivedForeign, &account.Failure{Code: code, Message: why}
+	event.PaymentID, event.TransactionID, event.AccountID, event.Amount, event.Currency = "", uuid.Nil, uuid.Nil, 0, ""
+	return event
+}
+
+// translations are the types that mean something here, each with what it makes of the event. All others are ignored.
+var translations = map[string]func(envelope, *account.PaymentReceivedEvent) error{
+	"payment_intent.succeeded":      ofIntent("succeeded"),
+	"payment_intent.processing":     ofIntent("processing"),
+	"payment_intent.canceled":       ofIntent("canceled"),
+	"payment_intent.payment_failed": ofAttempt,
+
+	"checkout.session.completed":               ofSession(""),
+	"checkout.session.async_payment_succeeded": ofSession("paid"),
+	"checkout.session.async_payment_failed":    ofSession("failed"),
+	"checkout.session.expired":                 ofSession("expired"),
+
+	"charge.succeeded": ofCharge(func(c charge) bool { return c.Paid && c.BalanceTransaction != "" }),
+	"charge.updated":   ofCharge(func(c charge) bool { return c.Paid && c.BalanceTransaction != "" }),
+	"charge.refunded":  ofCharge(func(charge) bool { return true }),
+
+	"charge.refund.updated": ofRefund,
+	"refund.created":        ofRefund,
+	"refund.updated":        ofRefund,
+	"refund.failed":         ofRefund,
+
+	"charge.dispute.funds_withdrawn":  ofDispute(func(dispute) account.ReceivedKind { return account.ReceivedDisputed }),
+	"charge.dispute.funds_reinstated": ofDispute(func(dispute) account.ReceivedKind { return account.ReceivedDisputeWon }),
+	"charge.dispute.closed":           ofDispute(closedAs),
+
+	"payout.paid":       ofPayout,
+	"payout.failed":     ofPayout,
+	"payout.canceled":   ofPayout,
+	"transfer.reversed": ofTransfer,
+	"account.updated":   ofAccount,
+}
+
+// take takes a report's claims into the event.
+func take(event *account.PaymentReceivedEvent, r account.PaymentReport, m meta) {
+	event.Kind, event.PaymentID, event.TransactionID = r.Kind, r.PaymentID, r.TransactionID
+	event.Amount, event.Currency, event.Failure = r.Amount, r.Currency, r.Failure
+	event.AccountID = m.id(metaAccount)
+}
+
+func ofIntent(status string) func(envelope, *account.PaymentReceivedEvent) error {
+	return func(e envelope, event *account.PaymentReceivedEvent) error {
+		i, err := object[intent](e)
+		if err != nil {
+			return err
+		}
+		// The type is what happened; the object may be rendered later, or in a version with other names.
+		i.Status = status
+		r, err := i.report(event.OccurredAt)
+		if err == nil {
+			take(event, r, i.Metadata)
+		}
+		return err
+	}
+}
+
+// ofAttempt: a failed attempt is not the end of its payment.
+func ofAttempt(e envelope, event *account.PaymentReceivedEvent) error {
+	if err := ofIntent("requires_payment_method")(e, event); err != nil {
+		return err
+	}
+	event.Kind = account.ReceivedAttemptFailed
+	return nil
+}
+
+func ofSession(said string) func(envelope, *account.PaymentReceivedEvent) error {
+	return func(e envelope, event *account.PaymentReceivedEvent) error {
+		s, err := object[session](e)
+		if err != nil || (s.Mode != "" && s.Mode != "payment") {
+			return err
+		}
+		switch said {
+		case "paid":
+			s.Status, s.PaymentStatus = "complete", "paid"
+		case "failed":
+			s.Status, s.PaymentStatus = "complete", "unpaid"
+		case "expired":
+			s.Status = "expired"
+		default:
+			s.Status = "complete"
+		}
+		if s.Status == "complete" && s.PaymentIntent == "" {
+			event.Kind = account.ReceivedConsult
+			return nil
+		}
+		r, err := s.report(event.OccurredAt)
+		if err != nil {
+			return err
+		}
+		if said == "failed" {
+			// The page is done with: nobody can try again on it.
+			r.Kind, r.Failure = account.ReceivedFailed, &account.Failure{Code: "declined", Message: "The payment was declined."}
+		}
+		take(event, r, s.Metadata)
+		return nil
+	}
+}
+
+// ofCharge is for charges, which state nothing by themselves: what they cost and what was given back is asked.
+func ofCharge(tells func(charge) bool) func(envelope, *account.PaymentReceivedEvent) error {
+	return func(e envelope, event *account.PaymentReceivedEvent) error {
+		c, err := object[charge](e)
+		if err != nil || !tells(c) || c.PaymentIntent == "" {
+			return err // a charge without an intent is none of ours
+		}
+		if !validID(c.ID) || !validID(string(c.PaymentIntent)) {
+			return errNotPayment
+		}
+		event.Kind, event.PaymentID = account.ReceivedConsult, string(c.PaymentIntent)
+		event.TransactionID, event.AccountID = c.Metadata.id(metaTransaction), c.Metadata.id(metaAccount)
+		return nil
+	}
+}
+
+func ofRefund(e envelope, event *account.PaymentReceivedEvent) error {
+	r, err := object[refund](e)
+	if err != nil {
+		return err
+	}
+	report, err := r.report(event.OccurredAt)
+	if err != nil || report.Kind == account.ReceivedPending {
+		return err
+	}
+	if r.PaymentIntent == "" {
+		event.Kind = account.ReceivedConsult
+		return nil
+	}
+	takeRefund(event, r, report)
+	return nil
+}
+
+// takeRefund: the event is about the deposit's payment, and names the refund.
+func takeRefund(event *account.PaymentReceivedEvent, r refund, report account.PaymentReport) {
+	event.Kind, event.Amount, event.Currency, event.Failure = report.Kind, report.Amount, report.Currency, report.Failure
+	event.PaymentID, event.TransactionID = string(r.PaymentIntent), r.Metadata.id(metaTransaction)
+	event.Ref, event.FollowID = r.ID, r.Metadata.id(metaRefund)
+}
+
+func closedAs(d dispute) account.ReceivedKind {
+	switch d.Status {
+	case "won":
+		return account.ReceivedDisputeWon
+	case "lost":
+		return account.ReceivedDisputeLost
+	default: // an inquiry that came to nothing
+		return account.ReceivedIgnored
+	}
+}
+
+func ofDispute(as func(dispute) account.ReceivedKind) func(envelope, *account.PaymentReceivedEvent) error {
+	return func(e envelope, event *account.PaymentReceivedEvent) error {
+		d, err := object[dispute](e)
+		if err != nil {
+			return err
+		}
+		kind := as(d)
+		if kind == account.ReceivedIgnored || d.inquiry() {
+			return nil
+		}
+		if err := takeDispute(event, d, kind); err != nil {
+			return err
+		}
+		if d.PaymentIntent == "" || d.costs() {
+			event.Kind = account.ReceivedConsult
+		}
+		return nil
+	}
+}
+
+func takeDispute(event *account.PaymentReceivedEvent, d dispute, kind account.ReceivedKind) error {
+	if !validID(d.ID) {
+		return errNotPayment
+	}
+	r, err := fact(kind, string(d.PaymentIntent), uuid.Nil, d.Amount, d.Currency, event.OccurredAt)
+	if err != nil {
+		return err
+	}
+	take(event, r, nil)
+	event.Ref = d.ID
+	if kind != account.ReceivedDisputeWon {
+		event.Failure = &account.Failure{Code: plainCode(d.Reason), Message: "The payer disputes the payment."}
+	}
+	return nil
+}
+
+// inquiry says that the bank only asks: no money moves.
+func (d dispute) inquiry() bool {
+	return d.Status == "warning_needs_response" || d.Status == "warning_under_review" || d.Status == "warning_closed"
+}
+
+// costs says that Stripe keeps a fee for the dispute.
+func (d dispute) costs() bool {
+	return slices.ContainsFunc(d.BalanceTransactions, func(b balanceTransaction) bool { return b.Fee != 0 })
+}
+
+// ofPayout: payouts of our own balance to our own bank are no business of this ledger.
+func ofPayout(e envelope, event *account.PaymentReceivedEvent) error {
+	p, err := object[payout](e)
+	if err != nil || e.Account == "" {
+		return err
+	}
+	if !validID(p.ID) {
+		return errNotPayment
+	}
+	event.Kind, event.PaymentID = account.ReceivedConsult, p.ID
+	event.TransactionID, event.AccountID = p.Metadata.id(metaTransaction), p.Metadata.id(metaAccount)
+	return nil
+}
+
+func ofTransfer(e envelope, event *account.PaymentReceivedEvent) error {
+	t, err := object[transfer](e)
+	if err != nil || t.Metadata.id(metaTransaction) == uuid.Nil {
+		return err
+	}
+	if !validID(t.ID) {
+		return errNotPayment
+	}
+	event.Kind = account.ReceivedConsult
+	event.TransactionID, event.AccountID = t.Metadata.id(metaTransaction), t.Metadata.id(metaAccount)
+	return nil
+}
+
+func ofAccount(e envelope, event *account.PaymentReceivedEvent) error {
+	a, err := object[connected](e)
+	if err != nil {
+		return err
+	}
+	if !validID(a.ID) {
+		return errNotPayment
+	}
+	event.Kind = account.ReceivedConsult
+	return nil
+}
+
+// object reads the event's object.
+func object[T typed](e envelope) (T, error) {
+	var o T
+	if err := json.Unmarshal(e.Data.Object, &o); err != nil {
+		return o, errNotPayment
+	}
+	return o, nil
+}

@@ -1,0 +1,50 @@
+package webapi
+
+import (
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
+
+	"florin/webapi/middleware"
+)
+
+// adminConcurrency is how many requests of administrators run at once.
+const adminConcurrency = 64
+
+// adminRoutes is what administrators may do on the admin listener, on one page. Every line is for the role admin, whatever
+// it says: what is not open by name is denied before any route is looked for.
+func adminRoutes(h handlers) []Route {
+	const get, post = fiber.MethodGet, fiber.MethodPost
+	return []Route{
+		{get, "/admin/dead-letters", Admin, NoBody, General, h.letters.List, listDeadLetters},
+		{get, "/admin/dead-letters/:id", Admin, NoBody, General, h.letters.Get, getDeadLetter},
+		{post, "/admin/dead-letters/redrive", Admin, JSONBody, General, h.letters.RedriveMany, redriveDeadLetters},
+		{post, "/admin/dead-letters/:id/redrive", Admin, JSONBody, General, h.letters.Redrive, redriveDeadLetter},
+		{post, "/admin/dead-letters/:id/discard", Admin, JSONBody, General, h.letters.Discard, discardDeadLetter},
+
+		{get, "/admin/openapi.json", Admin, NoBody, General, h.adminDocs.Document, openapiDocument},
+	}
+}
+
+// adminApp is the side that listens on loopback. Open are the health of the process, metrics and profiles, which machines
+// ask for; all else needs the role admin, unknown paths too.
+func adminApp(deps Deps, table []Route) *fiber.App {
+	// It is reached on loopback or on a network of operators' own, by scrapers that know nothing of proxies.
+	deps.RequireHTTPS = false
+	app := newApp(deps)
+	app.Get("/healthz", deps.Health.Live)
+	if deps.Metrics != nil {
+		app.Get("/metrics", adaptor.HTTPHandler(deps.Metrics))
+	}
+	if deps.Profiles != nil {
+		app.Get("/debug/pprof", adaptor.HTTPHandler(deps.Profiles))
+		app.Get("/debug/pprof/*", adaptor.HTTPHandler(deps.Profiles))
+	}
+	for _, gate := range admission(deps, Route{Access: Admin}, nil) {
+		app.Use(gate)
+	}
+	running, within := middleware.Concurrency(adminConcurrency), middleware.Deadline(deps.Capacity.withDefaults().Within)
+	for _, route := range table {
+		app.Add(route.Method, route.Path, running, within, bodyOf(route), route.Handler)
+	}
+	return app
+}
