@@ -127,12 +127,10 @@ func (a *App) Start() {
 		})
 	}
 	a.startWebhooks()
+	a.startMail()
+	a.loop("redriver", a.delivery, afterStart(a.Letters.NewRedriver(slices.Collect(maps.Keys(a.subscribers)), a.redeliver).Run))
 	a.loop("sweep", a.work, afterStart(a.Sweep.Run))
 	a.loop("retention", a.work, afterStart(a.retention().Run))
-	a.loop("redriver", a.delivery, a.Letters.NewRedriver(slices.Collect(maps.Keys(a.subscribers)), a.redeliver).Run)
-	a.startMail()
-	a.loop("sweep", a.work, a.Sweep.Run)
-	a.loop("retention", a.work, a.retention().Run)
 	if a.DB.Dialect() == database.Postgres {
 		a.loop("listener", a.delivery, afterStart(database.Listener{
 			URL: string(a.Config.DatabaseURL), RelayNudged: a.Relay.Nudged, LogGrew: a.Subscriptions.Wake, Logger: a.Log,
