@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -129,10 +127,10 @@ func (a *App) Start() {
 	}
 	a.startWebhooks()
 	a.startSinks()
+	a.startMail()
+	a.loop("redriver", a.delivery, afterStart(a.Letters.NewRedriver(a.durable(), a.redeliver).Run))
 	a.loop("sweep", a.work, afterStart(a.Sweep.Run))
 	a.loop("retention", a.work, afterStart(a.retention().Run))
-	a.loop("redriver", a.delivery, a.Letters.NewRedriver(a.durable(), a.redeliver).Run)
-	a.startMail()
 	if a.DB.Dialect() == database.Postgres {
 		a.loop("listener", a.delivery, afterStart(database.Listener{
 			URL: string(a.Config.DatabaseURL), RelayNudged: a.Relay.Nudged, LogGrew: a.Subscriptions.Wake, Logger: a.Log,

@@ -142,13 +142,15 @@ func TestReadinessEndsWithTheFirstStepOfTheStop(t *testing.T) {
 
 func TestRetentionAsksForThirtyDays(t *testing.T) {
 	now := time.Date(2026, 3, 31, 12, 0, 0, 0, time.UTC)
-	var before, since time.Time
+	var before, since, origins time.Time
 	r := retention{now: func() time.Time { return now }, log: quietLog(), every: time.Hour,
 		purge:           func(_ context.Context, at time.Time) (int, error) { before = at; return 2, nil },
-		purgeDeliveries: func(_ context.Context, at time.Time) (int, error) { since = at; return 2, nil }}
+		purgeDeliveries: func(_ context.Context, at time.Time) (int, error) { since = at; return 2, nil },
+		purgeOrigins:    func(_ context.Context, at time.Time) (int, error) { origins = at; return 2, nil }}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.NoError(t, r.Run(ctx), "a loop that is told to end ends without an error")
 	assert.Equal(t, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), before)
 	assert.Equal(t, before, since)
+	assert.Equal(t, time.Date(2026, 3, 24, 12, 0, 0, 0, time.UTC), origins)
 }

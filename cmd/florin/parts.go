@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"florin/domain/account"
+	"florin/infra/database"
 	"florin/pkg/eventbus"
 	"florin/webapi/health"
 )
@@ -59,7 +60,8 @@ func (a *App) ensureAdmin(ctx context.Context) error {
 
 // retention clears what must not be kept for ever.
 func (a *App) retention() retention {
-	return retention{purge: a.Ledger.PurgeAnswers, purgeDeliveries: a.Webhooks.store.PurgeDeliveries, now: a.Clock, log: a.Log, every: 24 * time.Hour}
+	return retention{purge: a.Ledger.PurgeAnswers, purgeDeliveries: a.Webhooks.store.PurgeDeliveries,
+		purgeOrigins: database.NewDepositFailures(a.DB).PurgeOrigins, now: a.Clock, log: a.Log, every: 24 * time.Hour}
 }
 
 var errDraining = errors.New("the server is stopping")

@@ -16,6 +16,7 @@ const answersKept = 30 * 24 * time.Hour
 type retention struct {
 	purge           func(ctx context.Context, before time.Time) (int, error)
 	purgeDeliveries func(ctx context.Context, before time.Time) (int, error)
+	purgeOrigins    func(ctx context.Context, before time.Time) (int, error)
 	now             account.Clock
 	log             *slog.Logger
 	every           time.Duration
@@ -37,7 +38,10 @@ func (r retention) Run(ctx context.Context) error {
 	}
 }
 
-// RunOnce clears the answers and the deliveries that are older than is promised.
+// originsKept is how long it is known from which address a deposit was asked for; the guard against card testing looks an hour back.
+const originsKept = 7 * 24 * time.Hour
+
+// RunOnce clears the answers, the deliveries and the addresses that are older than is promised.
 func (r retention) RunOnce(ctx context.Context) error {
 	cleared, errAnswers := r.purge(ctx, r.now().Add(-answersKept))
 	if cleared > 0 {
@@ -47,5 +51,9 @@ func (r retention) RunOnce(ctx context.Context) error {
 	if removed > 0 {
 		r.log.InfoContext(ctx, "old webhook deliveries removed", "count", removed)
 	}
-	return errors.Join(errAnswers, errDeliveries)
+	forgotten, errOrigins := r.purgeOrigins(ctx, r.now().Add(-originsKept))
+	if forgotten > 0 {
+		r.log.InfoContext(ctx, "addresses of old deposits removed", "count", forgotten)
+	}
+	return errors.Join(errAnswers, errDeliveries, errOrigins)
 }

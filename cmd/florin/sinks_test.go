@@ -46,7 +46,7 @@ func TestF109_AbsentBrokersHinderNobody(t *testing.T) {
 	require.NoError(t, err)
 	r := newRig(t, database.Postgres, func(c *Config, _ *Options) { c.EventBus = brokers })
 	u := r.user()
-	deposited := u.paid("10.00")
+	deposited, _ := u.paid(u.open("EUR"), "10.00", "EUR")
 	for _, b := range brokers {
 		status, result := r.readiness(b.SubscriberName())
 		assert.Equal(t, 200, status)
@@ -76,15 +76,6 @@ func TestF109_AbsentBrokersHinderNobody(t *testing.T) {
 	}
 }
 
-// paid is the transaction of a completed deposit on a new account.
-func (c *client) paid(amount string) string {
-	deposit := c.deposit(c.open("EUR"), amount, "EUR")
-	require.Equal(c.r.t, 202, deposit.status, "%s", deposit.body)
-	c.r.complete(deposit.text(c.r.t, "payment_id"))
-	c.await(deposit.text(c.r.t, "id"), "completed")
-	return deposit.text(c.r.t, "id")
-}
-
 // heard is the numbers of the transaction's events that a broker has.
 func (r *rig) heard(b eventbus.Broker, transaction string) []int {
 	bus, err := openBus(b, eventbus.Options{})
@@ -109,7 +100,8 @@ func (r *rig) heard(b eventbus.Broker, transaction string) []int {
 func TestF110_ReplayRefillsABroker(t *testing.T) {
 	r := newRig(t, database.SQLite)
 	u := r.user()
-	first, second := u.paid("10.00"), u.paid("20.00")
+	first, _ := u.paid(u.open("EUR"), "10.00", "EUR")
+	second, _ := u.paid(u.open("EUR"), "20.00", "EUR")
 	r.quiet()
 	r.until(func() bool {
 		head, err := r.app.log.Head(t.Context())

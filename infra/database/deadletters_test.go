@@ -190,3 +190,40 @@ func TestF115_RedrivenEventsComeInOrderAndUnderAFence(t *testing.T) {
 		assert.Empty(t, held)
 	})
 }
+
+// TestS30_ADeadWebhookIsRedrivenOnce: it is due again with its whole schedule, and its endpoint is awake.
+func TestS30_ADeadWebhookIsRedrivenOnce(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		user, endpoint, delivery := uuid.New(), uuid.New(), uuid.New()
+		for _, insert := range []struct {
+			sql  string
+			args []any
+		}{
+			{"INSERT INTO users (id, username, email, password_hash, created_at, updated_at) VALUES (?, 'ada', 'a@example.com', '!', ?, ?)",
+				[]any{user, settlingTime, settlingTime}},
+			{`INSERT INTO webhook_endpoints (id, user_id, url, events, status, failures, created_at, updated_at)
+				VALUES (?, ?, 'https://example.com', 'payment.completed', 'enabled', 9, ?, ?)`, []any{endpoint, user, settlingTime, settlingTime}},
+			{`INSERT INTO webhook_deliveries (id, endpoint_id, event_id, transaction_id, event, body, status, since, tries, created_at, finished_at)
+				VALUES (?, ?, ?, ?, 'payment.completed', '{}', 'dead', ?, 12, ?, ?)`,
+				[]any{delivery, endpoint, uuid.New(), uuid.New(), settlingTime, settlingTime, settlingTime}},
+		} {
+			require.NoError(t, db.Writer().Exec(insert.sql, insert.args...).Error)
+		}
+		letters := database.NewDeadLetters(db, func() time.Time { return settlingTime })
+		letter := account.DeadLetter{ID: uuid.Must(uuid.NewV7()), Source: account.DeadDelivery, SourceName: "webhook", SourceID: delivery,
+			Reason: "tries_used_up", LastError: "500", Payload: "{}", Status: account.DeadLetterOpen, CreatedAt: settlingTime}
+		_, err := letters.AddDeadLetter(t.Context(), letter)
+		require.NoError(t, err)
+		require.NoError(t, letters.Redrive(t.Context(), letter.ID, account.Operator{Name: "operator", Reason: "mended"}))
+		var state string
+		require.NoError(t, db.Reader().Raw(`SELECT d.status || ' ' || d.tries || ' ' || e.failures FROM webhook_deliveries d
+			JOIN webhook_endpoints e ON e.id = d.endpoint_id WHERE e.next_attempt_at IS NOT NULL`).Scan(&state).Error)
+		assert.Equal(t, "pending 0 0", state)
+
+		letter.ID = uuid.Must(uuid.NewV7())
+		_, err = letters.AddDeadLetter(t.Context(), letter)
+		require.NoError(t, err)
+		err = letters.Redrive(t.Context(), letter.ID, account.Operator{Name: "operator", Reason: "again"})
+		assert.Equal(t, "not_dead", errs.CodeOf(err), "it is on its way already")
+	})
+}

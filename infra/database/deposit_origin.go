@@ -34,6 +34,19 @@ func (s *DepositFailures) NoteOrigin(ctx context.Context, transactionID uuid.UUI
 	}))
 }
 
+// PurgeOrigins removes the addresses of deposits that were asked for before the time, and returns how many.
+func (s *DepositFailures) PurgeOrigins(ctx context.Context, before time.Time) (int, error) {
+	purged := 0
+	for {
+		removed := s.db.Writer().WithContext(ctx).Exec(`DELETE FROM deposit_origins WHERE transaction_id IN
+			(SELECT transaction_id FROM deposit_origins WHERE created_at < ? LIMIT ?)`, momentOf(before), purgeBatch)
+		purged += int(removed.RowsAffected)
+		if removed.Error != nil || removed.RowsAffected < purgeBatch {
+			return purged, toErrs("purge origins", removed.Error)
+		}
+	}
+}
+
 // The failures of an account, and of an address: payments that ended so, and attempts at payments that are still open.
 const (
 	accountFailed = `SELECT

@@ -7,3 +7,6 @@ const Enabled = false
 
 // Hit does nothing in this build.
 func Hit(string) {}
+
+// Behind returns a function that does nothing.
+func Behind(string) func() { return func() {} }

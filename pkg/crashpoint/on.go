@@ -43,6 +43,16 @@ func Arm(setting string) error {
 	return nil
 }
 
+// Behind returns the hit of a point that lies behind something that begins now. One that is armed in the meantime is not hit.
+func Behind(name string) func() {
+	before := armed.Load()
+	return func() {
+		if armed.Load() == before {
+			Hit(name)
+		}
+	}
+}
+
 // Hit ends the process when it is the chosen hit of the chosen point, and does not return then.
 func Hit(name string) {
 	c := armed.Load()

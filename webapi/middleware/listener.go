@@ -41,9 +41,14 @@ type lingerer struct {
 
 // Write writes an answer, or a part of one that is larger than the server's buffer.
 func (l *lingerer) Write(b []byte) (int, error) {
+	if !crashpoint.Enabled || l.diesAt == "" {
+		return l.Conn.Write(b)
+	}
+	// The client may have the answer, and arm the point for its next request, before this Write returns.
+	hit := crashpoint.Behind(l.diesAt)
 	n, err := l.Conn.Write(b)
-	if crashpoint.Enabled && err == nil && l.diesAt != "" {
-		crashpoint.Hit(l.diesAt)
+	if err == nil {
+		hit()
 		l.diesAt = ""
 	}
 	return n, err
