@@ -2,5 +2,5 @@
 
 package main
 
-// forgetStart is for Linux, where the pages of a program's file are counted as its own.
-func forgetStart() error { return nil }
+// releaseProgram is for Linux, where the pages of a program's file are counted as its own.
+func releaseProgram() error { return nil }

@@ -57,23 +57,28 @@ func (p *program) serve(ctx context.Context) error {
 	return app.Stop()
 }
 
+// releaseEvery is how often the program gives back what it does not use of itself: first when it has started, and then now and
+// again, because what an idle server, a burst and a rare request use is not the same.
+const releaseEvery = 5 * time.Second
+
 // attend waits for the end. Meanwhile it says what to try once the administrator exists, and reloads on SIGHUP.
 func (p *program) attend(ctx context.Context, app *App) error {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 	ready := app.adminReady
-	started := time.NewTimer(startsAfter)
-	defer started.Stop()
+	release := time.NewTicker(startsAfter)
+	defer release.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-app.Failed():
 			return err
-		case <-started.C:
-			if err := forgetStart(); err != nil {
-				app.Log.Warn("memory of the start not given back", "error", err)
+		case <-release.C:
+			release.Reset(releaseEvery)
+			if err := releaseProgram(); err != nil {
+				app.Log.Warn("pages of the program not given back", "error", err)
 			}
 		case <-ready:
 			ready = nil

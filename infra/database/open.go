@@ -31,7 +31,7 @@ type Options struct {
 	Logger *slog.Logger // slow queries and errors, never a parameter's value; slog.Default() when nil
 
 	// Connections of the pools on PostgreSQL; for each, 4 for a processor of this machine, but 8 to 32, when 0. The commits have
-	// as many as the writer beside them, of which they use one. SQLite has exactly one writer, and 4 readers when 0.
+	// as many as the writer beside them, of which they use one. SQLite has exactly one writer, and 2 readers when 0.
 	Writers int
 	Readers int
 

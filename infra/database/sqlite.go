@@ -27,7 +27,7 @@ func openSQLite(ctx context.Context, path string, options Options) (_ *DB, err e
 	if err := createPrivately(path); err != nil {
 		return nil, fmt.Errorf("open sqlite: %w", err)
 	}
-	setIfZero(&options.Readers, 4) // each keeps the schema and its pages: more cost memory and, on a file, bring nothing
+	setIfZero(&options.Readers, 2) // each keeps the schema and its pages: more cost memory and, on a file, bring nothing
 	db := &DB{dialect: SQLite, options: options}
 	defer func() {
 		if err != nil {

@@ -32,6 +32,7 @@ func Settings(errorHandler fiber.ErrorHandler) fiber.Config {
 		CaseSensitive:         true,
 		BodyLimit:             WebhookBodyLimit,
 		ReadBufferSize:        maxHeaderBytes,
+		ReduceMemoryUsage:     true, // idle connections keep no buffers
 		ReadTimeout:           readTimeout,
 		WriteTimeout:          writeTimeout,
 		IdleTimeout:           idleTimeout,

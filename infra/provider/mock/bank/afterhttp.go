@@ -157,11 +157,8 @@ func (b *Bank) refund(id, key string, in partRequest) (answer, error) {
 	print := fmt.Sprintf("refund %s %d %s", id, in.Amount, in.TransactionID)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if stored, found := b.books.answers[key]; found && key != "" {
-		if stored.Fingerprint != print {
-			return answer{}, &refusal{http.StatusConflict, "idempotency_key_reused", "This idempotency key was used with other parameters."}
-		}
-		return answer{status: stored.Status, body: stored.Body, replayed: true}, nil
+	if given, found := b.books.answers[key]; found && key != "" {
+		return b.again(given, print)
 	}
 	e, found := b.books.payments[id]
 	if !found {
@@ -334,10 +331,16 @@ func (b *Bank) getEvents(w http.ResponseWriter, r *http.Request) {
 	}{Data: []webhook{}}
 	b.mu.Lock()
 	after = min(after, len(b.books.events))
-	for _, event := range b.books.events[after:min(after+eventsPerPage, len(b.books.events))] {
-		page.Data = append(page.Data, webhook{ID: event.ID, Body: event.Body, CreatedAt: event.CreatedAt})
-	}
+	told := b.books.events[after:min(after+eventsPerPage, len(b.books.events))]
 	b.mu.Unlock()
+	for _, event := range told {
+		r, err := b.recall(event.at)
+		if err != nil {
+			b.replyError(w, err)
+			return
+		}
+		page.Data = append(page.Data, *r.Webhooks[event.index])
+	}
 	page.Next = strconv.Itoa(after + len(page.Data))
 	b.replyDurable(w, page)
 }

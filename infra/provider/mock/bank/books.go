@@ -2,6 +2,7 @@ package bank
 
 import (
 	"container/heap"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,15 +103,27 @@ type entry struct {
 	watchers  []chan struct{} // closed when the payment is final and the outbox empty
 }
 
+// givenAnswer is what the memory keeps of a stored answer; its body stays in the ledger.
+type givenAnswer struct {
+	fingerprint [sha256.Size]byte
+	at          place
+}
+
+// toldEvent is the webhook with the index in the record at the place.
+type toldEvent struct {
+	at    place
+	index int
+}
+
 // books is the bank's memory: all of the ledger, applied. Live changes and replay go the same way, through
 // apply.
 type books struct {
 	seq             int64
-	events          []*webhook // all that there ever were, in their order
+	events          []toldEvent // all that there ever were, in their order
 	payments        map[string]*entry
 	order           []*entry // by creation
 	byTransaction   map[string][]*entry
-	answers         map[string]*storedAnswer
+	answers         map[string]givenAnswer
 	settlements     agenda
 	deliveries      agenda
 	pendingWebhooks int
@@ -121,12 +134,12 @@ func newBooks() books {
 	return books{
 		payments:      make(map[string]*entry),
 		byTransaction: make(map[string][]*entry),
-		answers:       make(map[string]*storedAnswer),
+		answers:       make(map[string]givenAnswer),
 	}
 }
 
 // replay applies one line of the ledger file.
-func (k *books) replay(line []byte) error {
+func (k *books) replay(line []byte, at place) error {
 	var r record
 	if err := json.Unmarshal(line, &r); err != nil {
 		return fmt.Errorf("%w: %w", errTornLine, err)
@@ -134,14 +147,15 @@ func (k *books) replay(line []byte) error {
 	if r.Seq != k.seq+1 {
 		return fmt.Errorf("record %d follows record %d", r.Seq, k.seq)
 	}
-	k.apply(&r)
+	k.apply(&r, at)
 	return nil
 }
 
-func (k *books) apply(r *record) {
+// apply takes a record into the books, which stands at the place in the ledger.
+func (k *books) apply(r *record, at place) {
 	k.seq = r.Seq
 	if r.Answer != nil {
-		k.answers[r.Answer.Key] = r.Answer
+		k.answers[r.Answer.Key] = givenAnswer{fingerprint: sha256.Sum256([]byte(r.Answer.Fingerprint)), at: at}
 	}
 	if r.Payment == nil {
 		k.take(r.PaymentID, r.Delivered+r.Abandoned)
@@ -167,7 +181,9 @@ func (k *books) apply(r *record) {
 	if !found && e.DueAt != nil {
 		heap.Push(&k.settlements, task{at: *e.DueAt, seq: r.Seq, entry: e})
 	}
-	k.events = append(k.events, r.Webhooks...)
+	for i := range r.Webhooks {
+		k.events = append(k.events, toldEvent{at: at, index: i})
+	}
 	if !r.Silent {
 		e.outbox = append(e.outbox, r.Webhooks...)
 		k.pendingWebhooks += len(r.Webhooks)

@@ -29,8 +29,15 @@ type ledger struct {
 	mu      sync.Mutex
 	next    *batch // collects the lines that the writer has not taken
 	last    *batch // the newest batch that a reader must wait for
+	end     int64  // where the next line begins
 	failure error
 	closing bool
+}
+
+// place is where a line stands in the file, without its line feed.
+type place struct {
+	offset int64
+	length int
 }
 
 // batch is the lines that reach the disk together. err is read after done is closed.
@@ -46,7 +53,7 @@ func newBatch() *batch { return &batch{done: make(chan struct{})} }
 // openLedger opens or creates the file and hands each line to apply, in order. A last line that a kill cut
 // short is dropped from the file: nobody was told that it was there. A bad line before the last is damage and
 // an error.
-func openLedger(path string, apply func(line []byte) error) (*ledger, error) {
+func openLedger(path string, apply func(line []byte, at place) error) (*ledger, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open bank ledger: %w", err)
@@ -63,13 +70,14 @@ func openLedger(path string, apply func(line []byte) error) (*ledger, error) {
 		wake: make(chan struct{}, 1),
 		done: make(chan struct{}),
 		next: newBatch(),
+		end:  size,
 	}
 	go l.write()
 	return l, nil
 }
 
 // replay applies every whole line and returns the offset behind the last good one.
-func replay(file *os.File, apply func(line []byte) error) (int64, error) {
+func replay(file *os.File, apply func(line []byte, at place) error) (int64, error) {
 	reader := bufio.NewReaderSize(file, maxLine)
 	var offset int64
 	for {
@@ -80,7 +88,7 @@ func replay(file *os.File, apply func(line []byte) error) (int64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("read bank ledger at byte %d: %w", offset, err)
 		}
-		if err := apply(bytes.TrimSuffix(line, []byte{'\n'})); err != nil {
+		if err := apply(bytes.TrimSuffix(line, []byte{'\n'}), place{offset, len(line) - 1}); err != nil {
 			if _, peekErr := reader.Peek(1); errors.Is(peekErr, io.EOF) && errors.Is(err, errTornLine) {
 				return offset, nil
 			}
@@ -112,17 +120,19 @@ func settleEnd(file *os.File, size int64) error {
 	return nil
 }
 
-// append queues a line and returns at once; the order of calls is the order in the file. A line that is not
+// append queues a line and returns at once where it will stand; the order of calls is the order in the file. A line that is not
 // durable is written without a sync of its own: it survives a kill of the process, not a loss of power.
-func (l *ledger) append(line []byte, durable bool) error {
+func (l *ledger) append(line []byte, durable bool) (place, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.failure != nil {
-		return l.failure
+		return place{}, l.failure
 	}
 	if l.closing {
-		return errLedgerClosed
+		return place{}, errLedgerClosed
 	}
+	at := place{l.end, len(line)}
+	l.end += int64(len(line)) + 1
 	l.next.lines = append(append(l.next.lines, line...), '\n')
 	if durable {
 		l.next.sync = true
@@ -132,7 +142,19 @@ func (l *ledger) append(line []byte, durable bool) error {
 	case l.wake <- struct{}{}:
 	default:
 	}
-	return nil
+	return at, nil
+}
+
+// read returns a line that was appended as durable, and blocks until it is.
+func (l *ledger) read(at place) ([]byte, error) {
+	if err := l.durable(); err != nil {
+		return nil, err
+	}
+	line := make([]byte, at.length)
+	if _, err := l.file.ReadAt(line, at.offset); err != nil {
+		return nil, fmt.Errorf("read bank ledger at byte %d: %w", at.offset, err)
+	}
+	return line, nil
 }
 
 // durable blocks until every durable line appended so far is on disk.

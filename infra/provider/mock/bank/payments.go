@@ -38,12 +38,9 @@ func (b *Bank) create(kind Kind, key string, in createRequest, traceparent strin
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if stored, found := b.books.answers[key]; found {
-		if stored.Fingerprint != print {
-			return answer{}, nil, &refusal{http.StatusConflict, "idempotency_key_reused",
-				"This idempotency key was used with other parameters."}
-		}
-		return answer{status: stored.Status, body: stored.Body, replayed: true}, nil, nil
+	if given, found := b.books.answers[key]; found {
+		again, err := b.again(given, print)
+		return again, nil, err
 	}
 	script, known := scenarios[in.Metadata[ScenarioKey]]
 	if !known {
@@ -54,6 +51,30 @@ func (b *Bank) create(kind Kind, key string, in createRequest, traceparent strin
 		return b.refuse(key, print, script.refusal)
 	}
 	return b.accept(kind, key, print, in, script, traceparent)
+}
+
+// again is the answer that a key got before.
+func (b *Bank) again(given givenAnswer, print string) (answer, error) {
+	if given.fingerprint != sha256.Sum256([]byte(print)) {
+		return answer{}, &refusal{http.StatusConflict, "idempotency_key_reused", "This idempotency key was used with other parameters."}
+	}
+	r, err := b.recall(given.at)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: r.Answer.Status, body: r.Answer.Body, replayed: true}, nil
+}
+
+// recall reads a record of the ledger again.
+func (b *Bank) recall(at place) (r record, err error) {
+	line, err := b.ledger.read(at)
+	if err != nil {
+		return r, fmt.Errorf("%w: %w", errBroken, err)
+	}
+	if err := json.Unmarshal(line, &r); err != nil {
+		return r, fmt.Errorf("%w: %w", errBroken, err)
+	}
+	return r, nil
 }
 
 func (b *Bank) refuse(key, print string, no *refusal) (answer, *entry, error) {
@@ -174,7 +195,7 @@ func (b *Bank) move(id string, to State, failure *Failure, force bool) (payment,
 var errNotFound = &refusal{http.StatusNotFound, "not_found", "No such payment."}
 
 // errBroken is every failure of the ledger: the bank cannot say what is true.
-var errBroken = errors.New("mock bank: ledger cannot be written")
+var errBroken = errors.New("mock bank: ledger cannot be used")
 
 // record writes one change and applies it to the books. The caller holds b.mu.
 func (b *Bank) record(r record, durable bool) error {
@@ -183,10 +204,11 @@ func (b *Bank) record(r record, durable bool) error {
 	if err != nil {
 		return fmt.Errorf("encode record: %w", err)
 	}
-	if err := b.ledger.append(line, durable); err != nil {
+	at, err := b.ledger.append(line, durable)
+	if err != nil {
 		return fmt.Errorf("%w: %w", errBroken, err)
 	}
-	b.books.apply(&r)
+	b.books.apply(&r, at)
 	return nil
 }
 
