@@ -41,7 +41,7 @@ func newBatch(known *sync.Map) *batch {
 }
 
 func (b *batch) newUnit(needs account.Needs) *unit {
-	u := &unit{batch: b, needs: needs, own: newState()}
+	u := &unit{batch: b, needs: needs}
 	b.units = append(b.units, u)
 	return u
 }
@@ -142,12 +142,12 @@ func (b *batch) take(f loaded) error {
 
 // merge takes over what a unit that ended well has seen and changed.
 func (b *batch) merge(u *unit) {
-	mergeMap(b.state.transactions, u.own.transactions)
-	mergeMap(b.state.accounts, u.own.accounts)
-	mergeMap(b.state.holds, u.own.holds)
-	mergeMap(b.state.keys, u.own.keys)
-	mergeMap(b.state.inbox, u.own.inbox)
-	mergeMap(b.state.effects, u.own.effects)
+	mergeInto(b.state.transactions, u.own.transactions)
+	mergeInto(b.state.accounts, u.own.accounts)
+	mergeInto(b.state.holds, u.own.holds)
+	mergeInto(b.state.keys, u.own.keys)
+	mergeInto(b.state.inbox, u.own.inbox)
+	mergeInto(b.state.effects, u.own.effects)
 	for _, t := range u.added.transactions {
 		if !t.Status().Terminal() {
 			b.state.openPayments[t.AccountID] = true
@@ -168,9 +168,9 @@ func (b *batch) merge(u *unit) {
 	a.audit = append(a.audit, n.audit...)
 }
 
-func mergeMap[K comparable, V any](into, from map[K]V) {
-	for key, value := range from {
-		into[key] = value
+func mergeInto[K comparable, V any](into map[K]V, from few[K, V]) {
+	for _, f := range from {
+		into[f.key] = f.value
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -153,7 +154,14 @@ func scanInto[R any](t table, into *[]R) func(pgx.Rows) error {
 // writePostgres sends every write and the COMMIT at once. The first that fails takes all back, and COMMIT with it. A crash
 // point between two of them is between two round trips.
 func writePostgres(ctx context.Context, conn *pgx.Conn, layout *pgLayout, w *writes) error {
-	p := &pgWriter{conn: conn, layout: layout}
+	buffer := pgBuffers.Get().(*pgRecords)
+	p := &pgWriter{conn: conn, layout: layout, buffer: (*buffer)[:0]}
+	defer func() {
+		if cap(p.buffer) <= keptBuffer {
+			*buffer = p.buffer
+		}
+		pgBuffers.Put(buffer)
+	}()
 	pgInsert(ctx, p, accountTable, w.accounts, "", "")
 	pgInsert(ctx, p, transactionTable, w.transactions, "", crashpoint.TransactionInserted)
 	pgInsert(ctx, p, keyTable, w.keys, "", crashpoint.KeyInserted)
@@ -186,15 +194,28 @@ type pgWriter struct {
 	conn   *pgx.Conn
 	layout *pgLayout
 	batch  pgx.Batch
+	buffer pgRecords // holds the rows of all statements; it is used again by the next commit
 	err    error
+}
+
+// pgBuffers are the buffers of commits that are over.
+var pgBuffers = sync.Pool{New: func() any { return new(pgRecords) }}
+
+// keptBuffer is the largest buffer that is kept for the next commit, that of a full batch of transfers twice.
+const keptBuffer = 1 << 20
+
+// recordsOf encodes rows for a statement of this commit.
+func recordsOf[R any](p *pgWriter, t table, rows []R) pgRecords {
+	start := len(p.buffer)
+	p.buffer = appendRecords(p.buffer, t.columns, p.layout.tables[t.name], rows)
+	return p.buffer[start:len(p.buffer):len(p.buffer)]
 }
 
 func pgInsert[R any](ctx context.Context, p *pgWriter, t table, rows []R, conflict, point string) {
 	if len(rows) == 0 {
 		return
 	}
-	laid := p.layout.tables[t.name]
-	p.batch.Queue(laid.insert+conflict, recordsOf(t.columns, laid, rows))
+	p.batch.Queue(p.layout.tables[t.name].insert+conflict, recordsOf(p, t, rows))
 	p.reach(ctx, point)
 }
 
@@ -202,7 +223,7 @@ func pgAddEvents(ctx context.Context, p *pgWriter, w *writes) {
 	if len(w.events) == 0 {
 		return
 	}
-	p.batch.Queue(pgInsertEvents, recordsOf(eventTable.columns, p.layout.tables[eventTable.name], w.events), w.events[0].At.at)
+	p.batch.Queue(pgInsertEvents, recordsOf(p, eventTable, w.events), w.events[0].At.at)
 	p.reach(ctx, w.eventPoint())
 }
 
@@ -215,8 +236,7 @@ func pgUpdate[R any](p *pgWriter, t table, pairs []pair[R]) {
 	for i, pair := range pairs {
 		was[i], now[i] = pair.was, pair.now
 	}
-	laid := p.layout.tables[t.name]
-	p.batch.Queue(laid.update, recordsOf(t.columns, laid, now), recordsOf(t.columns, laid, was))
+	p.batch.Queue(p.layout.tables[t.name].update, recordsOf(p, t, now), recordsOf(p, t, was))
 }
 
 // reach is a point to die at between two statements: in a build with crash points, what came before is sent to the database

@@ -25,7 +25,7 @@ type eventRow struct {
 
 func (eventRow) TableName() string { return "payment_events" }
 
-func eventToRow(e account.PaymentEvent) (eventRow, error) {
+func eventToRow(e *account.PaymentEvent) (eventRow, error) {
 	id, err := uuid.Parse(e.EventID)
 	if err != nil {
 		return eventRow{}, fmt.Errorf("id of event %q: %w", e.EventID, err)

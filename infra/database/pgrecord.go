@@ -146,10 +146,9 @@ func (encodedPlan) Encode(value any, to []byte) ([]byte, error) {
 	return append(to, value.(pgRecords)...), nil
 }
 
-// recordsOf encodes the rows. A dimension, whether NULLs are in it, the type of the elements, their number and the lower bound
+// appendRecords encodes the rows. A dimension, whether NULLs are in it, the type of the elements, their number and the lower bound
 // stand before them; each row is its length, the number of its attributes, and of each the type, the length and the value.
-func recordsOf[R any](columns []column, laid *pgTable, rows []R) pgRecords {
-	to := make(pgRecords, 0, 20+len(rows)*(8+24*len(laid.attributes)))
+func appendRecords[R any](to pgRecords, columns []column, laid *pgTable, rows []R) pgRecords {
 	for _, n := range []int{1, 0, int(laid.record), len(rows), 1} {
 		to = appendInt(to, n)
 	}

@@ -1,7 +1,6 @@
 package database
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -38,16 +37,32 @@ func openPostgres(ctx context.Context, url string, options Options) (_ *DB, err 
 	if db.reader, err = db.openGorm(url, options.Readers, readOnly); err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
-	// A connection takes longer than all that the start asks: the first of each pool are opened together.
-	var first errgroup.Group
-	first.Go(func() error { return db.lane.Ping(ctx) })
-	first.Go(func() error { return db.reader.WithContext(ctx).Exec("SELECT 1").Error })
-	checked := db.checkServer(ctx)
-	if err := cmp.Or(checked, first.Wait()); err != nil {
+	if err := db.connect(ctx); err != nil {
+		return nil, toErrs("open postgres", err)
+	}
+	if err := db.checkServer(ctx); err != nil {
 		return nil, toErrs("open postgres", err)
 	}
 	db.openForMigration = func() (*sql.DB, error) { return openUnhurried(url, options) }
 	return db, nil
+}
+
+// How long a connection may take to open, and the first of each pool together. A request waits no longer than ConnWait; a start
+// is more patient with a server that is busy. One that is not there refuses at once.
+const (
+	dialWithin    = 5 * time.Second
+	connectWithin = 10 * time.Second
+)
+
+// connect opens the first connection of each pool, all at once: one takes longer than all that the start asks.
+func (db *DB) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectWithin)
+	defer cancel()
+	var first errgroup.Group
+	for _, pool := range db.pools {
+		first.Go(func() error { return pool.Ping(ctx) })
+	}
+	return classify(first.Wait())
 }
 
 // poolSize is how many connections keep as many processors busy. Commits have one of their own; the others are for sessions, the
@@ -66,7 +81,7 @@ func (db *DB) openPool(url string, size int, params map[string]string) (*pgxpool
 	config.MaxConnLifetimeJitter = 10 * time.Minute
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.HealthCheckPeriod = 30 * time.Second
-	config.ConnConfig.ConnectTimeout = db.options.ConnWait
+	config.ConnConfig.ConnectTimeout = max(dialWithin, db.options.ConnWait)
 	config.ConnConfig.Tracer = db.options.tracer
 	config.AfterConnect = readTimesInUTC
 	set := config.ConnConfig.RuntimeParams
@@ -84,6 +99,7 @@ func (db *DB) openPool(url string, size int, params map[string]string) (*pgxpool
 	if err != nil {
 		return nil, err
 	}
+	db.pools = append(db.pools, pool)
 	db.closers = append(db.closers, func() error { pool.Close(); return nil })
 	return pool, nil
 }
@@ -149,7 +165,7 @@ func openUnhurried(url string, options Options) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.ConnectTimeout = options.ConnWait
+	config.ConnectTimeout = max(dialWithin, options.ConnWait)
 	config.RuntimeParams["timezone"] = "UTC"
 	config.RuntimeParams["statement_timeout"] = "0"
 	config.RuntimeParams["lock_timeout"] = "10000"

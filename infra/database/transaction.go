@@ -1,9 +1,11 @@
 package database
 
 import (
+	"bytes"
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -82,11 +84,11 @@ func transactionToRow(t *account.Transaction) (transactionRow, error) {
 
 // encode fills the columns that are JSON.
 func (r *transactionRow) encode(t *account.Transaction) (err error) {
-	if r.Metadata, err = encodeJSON(t.Metadata); err != nil {
-		return err
-	}
-	if t.Metadata == nil {
-		r.Metadata = "{}"
+	r.Metadata = "{}"
+	if len(t.Metadata) > 0 {
+		if r.Metadata, err = encodeJSON(t.Metadata); err != nil {
+			return err
+		}
 	}
 	if t.Conversion != nil && !t.Conversion.IsZero() {
 		if r.Conversion, err = encodeConversion(*t.Conversion); err != nil {
@@ -201,7 +203,13 @@ type targetJSON struct {
 	ProviderAccount       string `json:"provider_account,omitempty"`
 }
 
+// jsonBuffers are where texts are put together: a text that is written many times in each commit costs its own length alone.
+var jsonBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 func encodeJSON(value any) (string, error) {
-	text, err := json.Marshal(value)
-	return string(text), err
+	buffer := jsonBuffers.Get().(*bytes.Buffer)
+	defer jsonBuffers.Put(buffer)
+	buffer.Reset()
+	err := json.NewEncoder(buffer).Encode(value)
+	return string(bytes.TrimSuffix(buffer.Bytes(), []byte{'\n'})), err
 }

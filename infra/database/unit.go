@@ -30,6 +30,16 @@ func newState() state {
 	}
 }
 
+// touched is what one operation has seen and added, of every row one object.
+type touched struct {
+	transactions few[uuid.UUID, *account.Transaction]
+	accounts     few[uuid.UUID, *account.Account]
+	holds        few[uuid.UUID, *account.Hold]
+	keys         few[uuid.UUID, *account.IdempotencyRecord]
+	inbox        few[account.InboxKey, *account.InboxRecord]
+	effects      few[account.EffectKey, bool]
+}
+
 // additions is what units add, in the order of adding. What is added by pointer is written as it stands at the end.
 type additions struct {
 	accounts      []*account.Account
@@ -39,7 +49,7 @@ type additions struct {
 	keys          []*account.IdempotencyRecord
 	inbox         []*account.InboxRecord
 	effects       []account.Effect
-	events        []account.PaymentEvent
+	events        []*account.PaymentEvent
 	reviews       []account.Review
 	deadLetters   []account.DeadLetter
 	providerCalls []account.ProviderCall
@@ -56,24 +66,24 @@ type posting struct {
 type unit struct {
 	batch   *batch
 	needs   account.Needs
-	own     state
+	own     touched
 	added   additions
 	refusal error // what the operation ended with
 }
 
 // Transaction implements account.UnitOfWork.
 func (u *unit) Transaction(id uuid.UUID) (*account.Transaction, bool) {
-	return own(u.own.transactions, u.batch.state.transactions, id, (*account.Transaction).Clone)
+	return own(&u.own.transactions, u.batch.state.transactions, id, (*account.Transaction).Clone)
 }
 
 // Account implements account.UnitOfWork.
 func (u *unit) Account(id uuid.UUID) (*account.Account, bool) {
-	return own(u.own.accounts, u.batch.state.accounts, id, (*account.Account).Clone)
+	return own(&u.own.accounts, u.batch.state.accounts, id, (*account.Account).Clone)
 }
 
 // Hold implements account.UnitOfWork.
 func (u *unit) Hold(transactionID uuid.UUID) (*account.Hold, bool) {
-	return own(u.own.holds, u.batch.state.holds, transactionID, (*account.Hold).Clone)
+	return own(&u.own.holds, u.batch.state.holds, transactionID, (*account.Hold).Clone)
 }
 
 // Key implements account.UnitOfWork.
@@ -81,7 +91,7 @@ func (u *unit) Key() (*account.IdempotencyRecord, bool) {
 	if u.needs.Key == nil {
 		return nil, false
 	}
-	return own(u.own.keys, u.batch.state.keys, *u.needs.Key, copyOf)
+	return own(&u.own.keys, u.batch.state.keys, *u.needs.Key, copyOf)
 }
 
 // Inbox implements account.UnitOfWork.
@@ -89,22 +99,28 @@ func (u *unit) Inbox() (*account.InboxRecord, bool) {
 	if u.needs.Inbox == nil {
 		return nil, false
 	}
-	return own(u.own.inbox, u.batch.state.inbox, *u.needs.Inbox, copyOf)
+	return own(&u.own.inbox, u.batch.state.inbox, *u.needs.Inbox, copyOf)
 }
 
 // Effect implements account.UnitOfWork.
 func (u *unit) Effect(key account.EffectKey) bool {
-	return u.own.effects[key] || u.batch.state.effects[key]
+	if mine, _ := u.own.effects.get(key); mine {
+		return true
+	}
+	return u.batch.state.effects[key]
 }
 
 // Followers implements account.UnitOfWork.
 func (u *unit) Followers(transactionID uuid.UUID) []*account.Transaction {
 	var ids []uuid.UUID
-	for _, from := range []map[uuid.UUID]*account.Transaction{u.own.transactions, u.batch.state.transactions} {
-		for id, t := range from {
-			if t.LinkedID == transactionID {
-				ids = append(ids, id)
-			}
+	for _, mine := range u.own.transactions {
+		if mine.value.LinkedID == transactionID {
+			ids = append(ids, mine.key)
+		}
+	}
+	for id, t := range u.batch.state.transactions {
+		if t.LinkedID == transactionID {
+			ids = append(ids, id)
 		}
 	}
 	followers := make([]*account.Transaction, 0, len(ids))
@@ -121,8 +137,8 @@ func (u *unit) OpenPayments(accountID uuid.UUID) bool {
 }
 
 // own finds the operation's copy of an object, making it at the first look.
-func own[K comparable, V any](mine, loaded map[K]*V, key K, clone func(*V) *V) (*V, bool) {
-	if v, ok := mine[key]; ok {
+func own[K comparable, V any](mine *few[K, *V], loaded map[K]*V, key K, clone func(*V) *V) (*V, bool) {
+	if v, ok := mine.get(key); ok {
 		return v, true
 	}
 	v, ok := loaded[key]
@@ -130,7 +146,7 @@ func own[K comparable, V any](mine, loaded map[K]*V, key K, clone func(*V) *V) (
 		return nil, false
 	}
 	v = clone(v)
-	mine[key] = v
+	mine.set(key, v)
 	return v, true
 }
 
@@ -141,13 +157,13 @@ func copyOf[V any](v *V) *V {
 
 // AddAccount implements account.UnitOfWork.
 func (u *unit) AddAccount(a *account.Account) {
-	u.own.accounts[a.ID] = a
+	u.own.accounts.set(a.ID, a)
 	u.added.accounts = append(u.added.accounts, a)
 }
 
 // AddTransaction implements account.UnitOfWork.
 func (u *unit) AddTransaction(t *account.Transaction) {
-	u.own.transactions[t.ID] = t
+	u.own.transactions.set(t.ID, t)
 	u.added.transactions = append(u.added.transactions, t)
 }
 
@@ -158,28 +174,28 @@ func (u *unit) AddPosting(transactionID uuid.UUID, p ledger.Posting) {
 
 // AddHold implements account.UnitOfWork.
 func (u *unit) AddHold(h *account.Hold) {
-	u.own.holds[h.TransactionID] = h
+	u.own.holds.set(h.TransactionID, h)
 	u.added.holds = append(u.added.holds, h)
 }
 
 // AddEvent implements account.UnitOfWork.
-func (u *unit) AddEvent(e account.PaymentEvent) { u.added.events = append(u.added.events, e) }
+func (u *unit) AddEvent(e account.PaymentEvent) { u.added.events = append(u.added.events, &e) }
 
 // AddKey implements account.UnitOfWork.
 func (u *unit) AddKey(r account.IdempotencyRecord) {
-	u.own.keys[r.Hash] = &r
+	u.own.keys.set(r.Hash, &r)
 	u.added.keys = append(u.added.keys, &r)
 }
 
 // AddInbox implements account.UnitOfWork.
 func (u *unit) AddInbox(r account.InboxRecord) {
-	u.own.inbox[account.InboxKey{Provider: r.Event.Provider, EventID: r.Event.EventID}] = &r
+	u.own.inbox.set(account.InboxKey{Provider: r.Event.Provider, EventID: r.Event.EventID}, &r)
 	u.added.inbox = append(u.added.inbox, &r)
 }
 
 // AddEffect implements account.UnitOfWork.
 func (u *unit) AddEffect(e account.Effect) {
-	u.own.effects[e.EffectKey] = true
+	u.own.effects.set(e.EffectKey, true)
 	u.added.effects = append(u.added.effects, e)
 }
 
