@@ -71,7 +71,7 @@ type DB struct {
 	options Options
 	writer  *gorm.DB
 	reader  *gorm.DB
-	lane    *pgxpool.Pool // of the commits alone on PostgreSQL, nil on SQLite
+	lane    *pgxpool.Pool   // of the commits alone on PostgreSQL, nil on SQLite
 	pools   []*pgxpool.Pool // all of them on PostgreSQL
 	layout  atomic.Pointer[pgLayout]
 	closers []func() error
