@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -30,10 +29,6 @@ func (p *program) serve(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
-	if p.environ["GOGC"] == "" {
-		// Most of the heap is short-lived: a smaller one costs little time and halves what is resident.
-		debug.SetGCPercent(50)
-	}
 	log := telemetry.NewLogger(p.stderr, slog.LevelInfo)
 	options, err := testOptions(p.environ, Options{Log: log})
 	if err != nil {
@@ -42,6 +37,9 @@ func (p *program) serve(ctx context.Context) error {
 	app, err := NewApp(ctx, config, options)
 	if err != nil {
 		return err
+	}
+	if p.environ["GOGC"] == "" {
+		tuneCollector(app.DB.Dialect())
 	}
 	app.Start()
 	log.Info("serving", "url", app.PublicURL(), "admin_url", app.AdminURL(), "database", string(app.DB.Dialect()),
