@@ -62,7 +62,7 @@ type Options struct {
 	Limits accountsvc.Limits
 	// Rates stands in for the source of FX_SOURCE, behind the same guard.
 	Rates fx.Source
-	// Breaker tunes the circuit breakers of the providers; Log and Changed are set here.
+	// Breaker tunes the circuit breakers of the providers; Now, Log and Changed are set here.
 	Breaker breaker.Config
 	// EventBus is put around the bus that payment events are published on.
 	EventBus func(eventbus.Publisher) eventbus.Publisher
