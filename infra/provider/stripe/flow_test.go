@@ -440,35 +440,6 @@ func TestF54_OtherVersionsAndShapes(t *testing.T) {
 	require.Zero(t, event.TransactionID)
 }
 
-func TestListEvents(t *testing.T) {
-	b := newBench(t)
-	for range 130 {
-		b.paid(b.deposit(1000, "EUR", ""))
-		b.advance(time.Second)
-	}
-	b.advance(time.Hour)
-	want := b.stripe.Events()
-	var got []string
-	cursor := ""
-	for range 40 {
-		events, next, err := b.client.ListEvents(t.Context(), cursor)
-		require.NoError(t, err)
-		for _, e := range events {
-			got = append(got, e.EventID)
-		}
-		if next == cursor {
-			break
-		}
-		cursor = next
-	}
-	require.Len(t, got, len(want))
-	for i := range want {
-		require.Equal(t, want[i].ID, got[i])
-	}
-	_, _, err := b.client.ListEvents(t.Context(), "nonsense")
-	require.Error(t, err)
-}
-
 func TestOnboarding(t *testing.T) {
 	b := newBench(t)
 	user := uuid.New()

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -42,7 +44,7 @@ func openHarness(t *testing.T) providertest.Harness {
 		Provider: b.client,
 		Now:      b.now,
 		Inject: func(f providertest.Fault) {
-			b.stripe.Inject("/v1/payment_intents", stripetest.Fault(f))
+			b.stripe.Inject("/v1/", stripetest.Fault(f))
 		},
 		Target: account.ExternalTarget{ProviderAccount: b.payee},
 		Complete: func(_ testing.TB, id string) {
@@ -56,6 +58,9 @@ func openHarness(t *testing.T) providertest.Harness {
 			b.stripe.Decline(id, code)
 			b.stripe.Cancel(id)
 		},
+		CompleteRefund: func(testing.TB, string) {},
+		FailRefund:     func(_ testing.TB, id string) { b.stripe.FailRefund(id) },
+		Settle:         func() { b.advance(2 * time.Minute) },
 		Attempts: func() [][]byte {
 			var bodies [][]byte
 			for _, a := range b.stripe.Attempts() {
@@ -207,6 +212,16 @@ func (a accounts) FindPayoutAccountByID(_ context.Context, _, id string) (accoun
 		return one, errs.Missing("Payout account")
 	}
 	return one, nil
+}
+
+func (a accounts) ListPayoutAccounts(_ context.Context, _, after string, limit int) ([]account.PayoutAccount, error) {
+	var list []account.PayoutAccount
+	for _, id := range slices.Sorted(maps.Keys(a)) {
+		if id > after && len(list) < limit {
+			list = append(list, a[id])
+		}
+	}
+	return list, nil
 }
 
 func (a accounts) AddPayoutAccount(_ context.Context, one account.PayoutAccount) (account.PayoutAccount, error) {

@@ -59,6 +59,7 @@ type Server struct {
 	objects  map[string]object // by id
 	order    []string          // ids, the oldest first
 	owner    map[string]string // of ids: the connected account, "" for the platform
+	cut      map[string]bool   // connected accounts that our key does not reach any more
 	keys     map[string]*answered
 	faults   []planned
 	down     bool
@@ -88,7 +89,7 @@ func New(now func() time.Time) *Server {
 	if now == nil {
 		now = time.Now
 	}
-	return &Server{now: now, objects: map[string]object{}, owner: map[string]string{}, keys: map[string]*answered{}}
+	return &Server{now: now, objects: map[string]object{}, owner: map[string]string{}, cut: map[string]bool{}, keys: map[string]*answered{}}
 }
 
 // Inject makes the next POST to a path that begins so meet the fault.
@@ -163,6 +164,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault := s.arrived(r, body, account)
 	if r.Header.Get("Authorization") != "Bearer "+APIKey {
 		fail(w, http.StatusUnauthorized, "invalid_request_error", "", "No such key.")
+		return
+	}
+	if s.isCut(account) {
+		fail(w, http.StatusForbidden, "invalid_request_error", "account_invalid", "The provided key does not have access to the account.")
 		return
 	}
 	if fault == Down {
