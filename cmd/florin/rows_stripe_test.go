@@ -387,53 +387,6 @@ func TestStripeWithdrawals(t *testing.T) {
 	})
 }
 
-// TestStripeEventsInEveryOrder: whatever comes first, and however often, each fact has its effect once.
-func TestStripeEventsInEveryOrder(t *testing.T) {
-	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
-		c := r.user()
-		euros := c.open("EUR")
-		orders := permutations(4)
-		var ids []string
-		for _, order := range orders {
-			id, intent := r.begun(c, euros, "10.00", "EUR")
-			ids = append(ids, id)
-			r.stripe.Process(intent)
-			r.stripe.Pay(intent)
-			events := r.stripe.Events()
-			events = events[len(events)-4:] // created, processing, succeeded, charge
-			for _, i := range order {
-				require.Equal(t, 200, r.hook(events[i].Body))
-				require.Equal(t, 200, r.hook(events[i].Body))
-			}
-		}
-		for _, id := range ids {
-			r.becomes(id, "completed")
-		}
-		r.advance(3 * time.Second)
-		r.until(func() bool {
-			return r.count("SELECT COUNT(*) FROM transactions WHERE type = 'fee'") == int64(len(orders))
-		}, "one fee for each")
-		require.Equal(t, "240.00 0.00 240.00", c.balance(euros))
-		require.Zero(t, r.count("SELECT COUNT(*) FROM transactions WHERE type = 'unmatched'"))
-		require.Zero(t, r.count("SELECT COUNT(*) FROM reviews"))
-	})
-}
-
-// permutations are all orders of the numbers below n.
-func permutations(n int) [][]int {
-	if n == 0 {
-		return [][]int{{}}
-	}
-	var all [][]int
-	for _, rest := range permutations(n - 1) {
-		for at := 0; at <= len(rest); at++ {
-			one := append(append(append([]int{}, rest[:at]...), n-1), rest[at:]...)
-			all = append(all, one)
-		}
-	}
-	return all
-}
-
 // TestStripeRefundsAndDisputes: what Stripe gives back and takes back, told with and without the numbers.
 func TestStripeRefundsAndDisputes(t *testing.T) {
 	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
