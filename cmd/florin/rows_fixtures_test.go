@@ -20,6 +20,7 @@ const (
 	paidInFull  = "initiated pending completed; 1000 0 0; ; ; provider_clearing:stripe -1000, user 1000; "
 	paidInPart  = "initiated pending completed; 700 0 0; ; ; provider_clearing:stripe -700, user 700; "
 	given300    = "initiated pending completed; 700 0 0; ; refund completed 300 300; provider_clearing:stripe -700, user 700; "
+	given500    = "initiated pending completed; 500 0 0; ; refund completed 200 200, refund completed 300 300; provider_clearing:stripe -500, user 500; "
 	came300back = "initiated pending completed; 1000 0 0; ; refund completed 300 300, refund_reversal completed 300 300; provider_clearing:stripe -1000, user 1000; "
 	withFee     = "initiated pending completed; 1000 0 0; ; fee completed 59 59; fees -59, provider_clearing:stripe -941, user 1000; "
 	takenAway   = "initiated pending completed; 0 0 0; ; chargeback completed 1000 1000; provider_clearing:stripe 0, user 0; dispute"
@@ -102,8 +103,8 @@ var fixtureRows = []struct {
 	{"customer.created", sentOut, ignoredEvent, onItsWay},
 }
 
-// TestF36_F43_F67_F69_F70_F71_F78_F79_StripeFixtures: the exact effect of each event, sent once, twice, and 64 times at once.
-func TestF36_F43_F67_F69_F70_F71_F78_F79_StripeFixtures(t *testing.T) {
+// TestF36_F43_F67_F69_F70_F71_F78_F79_F80_StripeFixtures: the exact effect of each event, sent once, twice, and 64 times at once.
+func TestF36_F43_F67_F69_F70_F71_F78_F79_F80_StripeFixtures(t *testing.T) {
 	var have []string
 	for _, row := range fixtureRows {
 		have = append(have, row.event)
@@ -146,6 +147,11 @@ var fixtureFlows = []struct {
 		b.stripe.FailRefund(c.ids["refund"])
 		return c
 	}, []string{"payment_intent.succeeded", "refund.created", "charge.refunded", "refund.failed"}, came300back},
+	{"two refunds", func(b *caseBench, name string) *stripeCase {
+		c := charged(b, name).refundedAtStripe()
+		b.stripe.Refund(c.ids["intent"], 200)
+		return c
+	}, []string{"payment_intent.succeeded", "refund.created", "charge.refunded"}, given500},
 	{"a dispute that is won", charged, []string{"payment_intent.succeeded", "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
 		"charge.dispute.closed, won"}, wonBackWithFee},
 	{"a dispute that is lost", charged, []string{"payment_intent.succeeded", "charge.dispute.funds_withdrawn", "charge.dispute.closed, lost"}, takenAwayWithFee},
@@ -163,8 +169,8 @@ func settled(b *caseBench, name string) *stripeCase {
 	return c
 }
 
-// TestF39_F72_StripeFlowsInEveryOrder: whatever comes first, the books end up the same.
-func TestF39_F72_StripeFlowsInEveryOrder(t *testing.T) {
+// TestF39_F68_F72_StripeFlowsInEveryOrder: whatever comes first, the books end up the same.
+func TestF39_F68_F72_StripeFlowsInEveryOrder(t *testing.T) {
 	eachCaseBench(t, func(t *testing.T, b *caseBench) {
 		type run struct {
 			flow  int

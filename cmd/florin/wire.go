@@ -275,7 +275,7 @@ func (a *App) buildServer(options Options) error {
 		// With a certificate of our own, every connection is TLS already.
 		RequireHTTPS:   a.Config.Production && a.Config.TLSCert == "",
 		ErrorCatalogue: docs.Errors,
-		CountWebhook:   a.Metrics.Webhook,
+		CountWebhook:   a.countWebhooks(),
 		Observe:        observe(a.Metrics),
 		Log:            a.Log,
 		Clock:          a.Clock,

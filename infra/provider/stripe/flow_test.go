@@ -3,8 +3,6 @@ package stripe_test
 import (
 	"bytes"
 	"context"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -88,16 +86,6 @@ func TestErrorsAreSorted(t *testing.T) {
 	b.stripe.Inject("", stripetest.Down)
 	_, err := b.client.GetPaymentStatus(t.Context(), account.PaymentRef{PaymentID: "pi_1"})
 	requireClass(t, err, account.ErrProviderUnknown)
-}
-
-// TestF31_NotEvenAProxy: neither a proxy of the environment nor a redirect takes our calls anywhere else.
-func TestF31_NotEvenAProxy(t *testing.T) {
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("somebody else was called") }))
-	t.Cleanup(elsewhere.Close)
-	t.Setenv("HTTP_PROXY", elsewhere.URL)
-	b := newBench(t)
-	_, err := b.client.InitiateDeposit(t.Context(), b.deposit(1000, "EUR", ""))
-	require.NoError(t, err)
 }
 
 func TestF38_SessionIntentAndChargeAreOnePayment(t *testing.T) {
@@ -188,7 +176,7 @@ func TestF40_AFailedAttemptIsNotTheEnd(t *testing.T) {
 	require.Equal(t, int64(700), event.Amount, "what was captured, not what was asked")
 }
 
-func TestWithdrawalHasTwoStepsAndTwoKeys(t *testing.T) {
+func TestF78_F79_WithdrawalHasTwoStepsAndTwoKeys(t *testing.T) {
 	b := newBench(t)
 	in := b.withdrawal(1000, "EUR")
 	got, err := b.client.InitiateWithdraw(t.Context(), in)
@@ -225,7 +213,7 @@ func renamed(facts, like []account.PaymentReceivedEvent) []account.PaymentReceiv
 	return facts
 }
 
-func TestPayoutThatFailsBeforeItIsPaid(t *testing.T) {
+func TestF77_PayoutThatFailsBeforeItIsPaid(t *testing.T) {
 	b := newBench(t)
 	got, err := b.client.InitiateWithdraw(t.Context(), b.withdrawal(1000, "EUR"))
 	require.NoError(t, err)
@@ -241,7 +229,7 @@ func TestPayoutThatFailsBeforeItIsPaid(t *testing.T) {
 	require.Len(t, b.stripe.Kind("transfer_reversal"), 1)
 }
 
-func TestRefusedPayoutTakesItsTransferBackFirst(t *testing.T) {
+func TestF77_RefusedPayoutTakesItsTransferBackFirst(t *testing.T) {
 	b := newBench(t)
 	b.payee = b.onboard(false)
 	in := b.withdrawal(1000, "EUR")
@@ -261,7 +249,7 @@ func TestRefusedPayoutTakesItsTransferBackFirst(t *testing.T) {
 	require.Empty(t, b.stripe.Kind("payout"))
 }
 
-func TestWithdrawalThatDiedBetweenItsSteps(t *testing.T) {
+func TestF76_WithdrawalThatDiedBetweenItsSteps(t *testing.T) {
 	b := newBench(t)
 	in := b.withdrawal(1000, "EUR")
 	b.stripe.Inject("/v1/payouts", stripetest.LoseReply)
@@ -286,7 +274,7 @@ func TestWithdrawalThatDiedBetweenItsSteps(t *testing.T) {
 	require.Len(t, b.stripe.Kind("transfer_reversal"), 1)
 }
 
-func TestCancelOfAPayout(t *testing.T) {
+func TestF80_CancelOfAPayout(t *testing.T) {
 	b := newBench(t)
 	first, second := b.withdrawal(1000, "EUR"), b.withdrawal(2000, "EUR")
 	made, err := b.client.InitiateWithdraw(t.Context(), first)
@@ -305,7 +293,7 @@ func TestCancelOfAPayout(t *testing.T) {
 	require.Equal(t, account.ReceivedPending, report.Kind, "it is on its way")
 }
 
-func TestRefund(t *testing.T) {
+func TestF67_F69_Refund(t *testing.T) {
 	b := newBench(t)
 	deposit := b.deposit(1000, "EUR", "")
 	id := b.paid(deposit)
@@ -342,7 +330,7 @@ func TestRefund(t *testing.T) {
 	}
 }
 
-func TestRefundsThatTheEventDoesNotCarry(t *testing.T) {
+func TestF68_RefundsThatTheEventDoesNotCarry(t *testing.T) {
 	b := newBench(t)
 	deposit := b.deposit(1000, "EUR", "")
 	id := b.paid(deposit)
@@ -362,7 +350,7 @@ func TestRefundsThatTheEventDoesNotCarry(t *testing.T) {
 	require.NotEqual(t, facts[0].EventID, facts[1].EventID)
 }
 
-func TestDisputes(t *testing.T) {
+func TestF70_F71_Disputes(t *testing.T) {
 	b := newBench(t)
 	deposit := b.deposit(1000, "EUR", "")
 	id := b.paid(deposit)

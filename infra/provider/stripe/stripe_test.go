@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -233,6 +235,8 @@ func (a accounts) UpdatePayoutAccount(_ context.Context, one account.PayoutAccou
 	a[one.ID] = one
 	return nil
 }
+
+func discarded() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // requireClass checks that the error is of this class and of no other.
 func requireClass(t *testing.T, err, class error) *account.ProviderError {

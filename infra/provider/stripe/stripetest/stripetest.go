@@ -39,7 +39,9 @@ const (
 	Redirect     Fault = "redirect"      // answers with a redirect to a place that would say yes
 	Garbage      Fault = "garbage"       // makes it and answers what cannot be read
 	Flood        Fault = "flood"         // makes it and answers without an end
+	Drip         Fault = "drip"          // makes it and answers a byte at a time, without an end
 	OtherAmount  Fault = "other_amount"  // makes it and answers another amount
+	AtOnce       Fault = "at_once"       // makes a payout, which has arrived already when it is answered
 	GatewayError Fault = "gateway_error" // a page of somebody in between, with status 400
 	Down         Fault = "down"          // answers 503 before anything is done; it applies until Heal
 )
@@ -239,6 +241,17 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, body []byte, accou
 		panic(http.ErrAbortHandler)
 	case Garbage:
 		_, _ = w.Write([]byte(`{"id":`))
+	case Drip:
+		for r.Context().Err() == nil {
+			if _, err := w.Write([]byte{' '}); err != nil {
+				return
+			}
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-r.Context().Done():
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
 	case Flood:
 		for r.Context().Err() == nil {
 			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
@@ -277,6 +290,12 @@ func (s *Server) once(r *http.Request, body []byte, account string, fault Fault)
 	status, made := http.StatusInternalServerError, object(nil)
 	if fault != StoredError {
 		status, made = s.act(r.URL.Path, form, account)
+	}
+	if fault == AtOnce {
+		o := s.objects[fmt.Sprint(made["id"])]
+		o["status"] = "paid"
+		s.emit("payout.paid", account, o)
+		made = clone(o)
 	}
 	if fault == ServerError || fault == StoredError {
 		status, made = http.StatusInternalServerError, errorBody("api_error", "", "Something went wrong.")
