@@ -76,6 +76,7 @@ func TestS48_NothingIsDoneAndNothingIsEchoed(t *testing.T) {
 		`{"amount":"10.00","currency":"EUR","money_source":"card","metadata":{"378282246310005":"mine"}}`:           "metadata",
 		`{"amount":"10.00","currency":"EUR","money_source":"my card \u00344242424242424242 12/29"}`:                 "",
 		`{"amount":"10.00","currency":"EUR","money_source":"my card \u0034242424242424242 12/29"}`:                  "money_source",
+		`{"amount":"10.00","currency":"EUR","money_source":"` + strings.Repeat(`\u0034\u0032`, 8) + `"}`:            "money_source",
 		`{"amount":"10.00","currency":"EUR","money_source":"card","payment_flow":"6011 1111 1111 1117"}`:            "payment_flow",
 		`{"amount":"10.00","currency":"EUR","money_source":"card","metadata":{"order":"1767268800123","id":"474"}}`: "",
 	} {

@@ -84,7 +84,8 @@ type PaymentProvider interface {
 	// It is repeatable: the same event gives the same facts again.
 	Consult(ctx context.Context, event PaymentReceivedEvent) ([]PaymentReceivedEvent, error)
 	// ListEvents returns what the provider has to tell since the cursor, oldest first, at most a page, with the cursor behind
-	// it. "" begins at what the provider still keeps. The listing may lag behind the webhooks.
+	// it. "" begins at what the provider still keeps. A page may be empty; the end is reached where next is the cursor itself.
+	// The listing may lag behind the webhooks.
 	ListEvents(ctx context.Context, cursor string) (events []PaymentReceivedEvent, next string, err error)
 	// ParseWebhook authenticates the raw bytes and reads them. It does no I/O.
 	// ErrWebhookNotAuthentic, with ErrWebhookOutOfTime where that is all, or ErrWebhookMalformed.

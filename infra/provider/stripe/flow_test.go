@@ -249,6 +249,33 @@ func TestF77_RefusedPayoutTakesItsTransferBackFirst(t *testing.T) {
 	require.Empty(t, b.stripe.Kind("payout"))
 }
 
+// TestF77_WhatWasTakenBackIsNotPaidOut: the call is repeated after its payout was refused and its transfer is back. Its first answer
+// under the key says that the money is out; how it stands now is asked.
+func TestF77_WhatWasTakenBackIsNotPaidOut(t *testing.T) {
+	b := newBench(t)
+	in := b.withdrawal(1000, "EUR")
+	b.stripe.Inject("/v1/payouts", stripetest.Invalid) // this answer is not kept under its key
+	_, err := b.client.InitiateWithdraw(t.Context(), in)
+	requireClass(t, err, account.ErrProviderRefused)
+	for range 2 {
+		_, err = b.client.InitiateWithdraw(t.Context(), in)
+		requireClass(t, err, account.ErrProviderRefused)
+	}
+	require.Empty(t, b.stripe.Kind("payout"))
+	require.Len(t, b.stripe.Kind("transfer"), 1)
+	require.Len(t, b.stripe.Kind("transfer_reversal"), 1)
+}
+
+// TestF77_AReversalIsBelievedWhenTheMoneyIsBack: the answer to it is not enough.
+func TestF77_AReversalIsBelievedWhenTheMoneyIsBack(t *testing.T) {
+	b := newBench(t)
+	in := b.withdrawal(1000, "EUR")
+	b.stripe.Inject("/v1/transfers/", stripetest.Unmoved)
+	b.stripe.Inject("/v1/payouts", stripetest.Invalid)
+	_, err := b.client.InitiateWithdraw(t.Context(), in)
+	requireClass(t, err, account.ErrProviderUnknown)
+}
+
 func TestF76_WithdrawalThatDiedBetweenItsSteps(t *testing.T) {
 	b := newBench(t)
 	in := b.withdrawal(1000, "EUR")

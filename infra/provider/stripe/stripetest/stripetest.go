@@ -41,6 +41,7 @@ const (
 	Flood        Fault = "flood"         // makes it and answers without an end
 	Drip         Fault = "drip"          // makes it and answers a byte at a time, without an end
 	OtherAmount  Fault = "other_amount"  // makes it and answers another amount
+	Unmoved      Fault = "unmoved"       // answers that a transfer is reversed, and does nothing
 	AtOnce       Fault = "at_once"       // makes a payout, which has arrived already when it is answered
 	GatewayError Fault = "gateway_error" // a page of somebody in between, with status 400
 	Down         Fault = "down"          // answers 503 before anything is done; it applies until Heal
@@ -288,7 +289,11 @@ func (s *Server) once(r *http.Request, body []byte, account string, fault Fault)
 		return encode(http.StatusBadRequest, errorBody("invalid_request_error", "", "Not a form."))
 	}
 	status, made := http.StatusInternalServerError, object(nil)
-	if fault != StoredError {
+	switch fault {
+	case StoredError:
+	case Unmoved:
+		status, made = http.StatusOK, object{"id": "trr_unmoved", "object": "transfer_reversal"}
+	default:
 		status, made = s.act(r.URL.Path, form, account)
 	}
 	if fault == AtOnce {
