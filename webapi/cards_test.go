@@ -2,6 +2,7 @@ package webapi
 
 import (
 	"encoding/json"
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -34,6 +35,7 @@ func TestS48_EveryFreeTextRefusesCardNumbers(t *testing.T) {
 			}
 			require.Equal(t, "card_number", errs.CodeOf(err), "%s %s", route.Path, name)
 			require.Equal(t, errs.Refused, errs.KindOf(err))
+			require.Contains(t, route.Operation.Problems, http.StatusUnprocessableEntity, route.Path)
 			refused[name] = true
 		}
 	}

@@ -41,6 +41,11 @@ const (
 	payoutBack = "initiated pending completed; 1000 0 0; 1000 1000 0; payout_return completed 1000 1000; payout_clearing:stripe 0, user 0; "
 )
 
+const (
+	paidOutMore  = "initiated pending completed; 0 0 0; 1000 1000 0; ; payout_clearing:stripe 1100, suspense -100, user -1000; payout_differs"
+	paidAfterAll = "initiated pending failed completed; 1000 0 0; 1000 0 1000; payout_return completed 1000 1000; payout_clearing:stripe 0, user 0; late_success"
+)
+
 const ignoredEvent = "ignored: type moves nothing here"
 
 func consulted(n int) string { return fmt.Sprintf("processed: consulted: %d facts", n) }
@@ -93,6 +98,8 @@ var fixtureRows = []struct {
 	{"payout.created", sentOut, ignoredEvent, onItsWay},
 	{"payout.updated", sentOut, ignoredEvent, onItsWay},
 	{"payout.paid", payoutThat(arrives), consulted(1), paidOut},
+	{"payout.paid", payoutThat(arrivesWithMore), consulted(1), paidOutMore},
+	{"payout.paid", payoutThat(arrivesAfterAll), consulted(2), paidAfterAll},
 	{"payout.failed", payoutThat(fails), consulted(1), gaveUp},
 	{"payout.failed", payoutThat(fails, "payout.paid"), consulted(2), payoutBack},
 	{"payout.canceled", payoutThat(isCanceled), consulted(1), gaveUp},
@@ -103,8 +110,8 @@ var fixtureRows = []struct {
 	{"customer.created", sentOut, ignoredEvent, onItsWay},
 }
 
-// TestF36_F43_F67_F69_F70_F71_F78_F79_F80_StripeFixtures: the exact effect of each event, sent once, twice, and 64 times at once.
-func TestF36_F43_F67_F69_F70_F71_F78_F79_F80_StripeFixtures(t *testing.T) {
+// TestF36_F43_F67_F69_F70_F71_F78_F79_F80_F81_F82_StripeFixtures: the exact effect of each event, sent once, twice, and 64 times at once.
+func TestF36_F43_F67_F69_F70_F71_F78_F79_F80_F81_F82_StripeFixtures(t *testing.T) {
 	var have []string
 	for _, row := range fixtureRows {
 		have = append(have, row.event)

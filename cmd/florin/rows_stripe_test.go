@@ -221,7 +221,7 @@ func TestF41_F42_F124_StripeContradictsItself(t *testing.T) {
 	})
 }
 
-func TestF47_F54_S50_StripeEventsThatAreNotOurs(t *testing.T) {
+func TestF47_F54_F66_S50_StripeEventsThatAreNotOurs(t *testing.T) {
 	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
 		c := r.user()
 		euros := c.open("EUR")

@@ -171,6 +171,17 @@ func fails(b *caseBench, c *stripeCase)   { b.stripe.FailPayout(c.ids["payout"],
 func isCanceled(b *caseBench, c *stripeCase) {
 	b.stripe.Set(c.ids["payout"], "status", "canceled")
 }
+func arrivesWithMore(b *caseBench, c *stripeCase) {
+	b.stripe.Set(c.ids["payout"], "amount", int64(1100))
+	arrives(b, c)
+}
+
+// arrivesAfterAll arrives although it was given up, here too.
+func arrivesAfterAll(b *caseBench, c *stripeCase) {
+	isCanceled(b, c)
+	c.after("payout.canceled")
+	arrives(b, c)
+}
 func isTakenBack(b *caseBench, c *stripeCase) { b.stripe.Reverse(c.ids["transfer"], 1000) }
 
 // after sends fixtures and waits until they were worked off.
