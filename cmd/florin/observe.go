@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -16,6 +17,7 @@ import (
 
 	"florin/domain/errs"
 	"florin/pkg/telemetry"
+	webaccount "florin/webapi/account"
 	"florin/webapi/problem"
 )
 
@@ -90,4 +92,25 @@ func (h requestHeaders) Keys() []string {
 		keys = append(keys, string(name))
 	}
 	return keys
+}
+
+// skewAlertEvery bounds how often a clock that is wrong is told of: every webhook of a provider tells it again.
+const skewAlertEvery = time.Minute
+
+// countWebhooks counts webhooks, and alerts where one is authentic but for its time: then a clock is wrong, ours or the
+// provider's, or somebody sends old ones again.
+func (a *App) countWebhooks() func(provider, verdict string) {
+	var told atomic.Int64
+	return func(provider, verdict string) {
+		a.Metrics.Webhook(provider, verdict)
+		if verdict != webaccount.VerdictOutOfTime {
+			return
+		}
+		now, last := a.Clock().UnixNano(), told.Load()
+		if since := now - last; last != 0 && since >= 0 && since < int64(skewAlertEvery) || !told.CompareAndSwap(last, now) {
+			return
+		}
+		a.Metrics.Alert("webhook_clock")
+		a.Log.Error("alert: webhook_clock", "alert", "webhook_clock", "provider", provider)
+	}
 }

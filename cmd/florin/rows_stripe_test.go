@@ -15,11 +15,12 @@ import (
 	"florin/infra/provider/stripe/stripetest"
 )
 
-func TestF22_F23_F24_StripeAnswerLost(t *testing.T) {
+func TestF22_F23_F24_F28_F29_F31_StripeAnswerLost(t *testing.T) {
 	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
 		c := r.user()
 		euros := c.open("EUR")
-		for i, fault := range []stripetest.Fault{stripetest.LoseReply, stripetest.Hang, stripetest.ServerError, stripetest.StoredError, stripetest.Garbage, stripetest.OtherAmount, stripetest.Redirect} {
+		for i, fault := range []stripetest.Fault{stripetest.LoseReply, stripetest.Hang, stripetest.ServerError, stripetest.StoredError, stripetest.Garbage, stripetest.OtherAmount, stripetest.Redirect,
+			stripetest.Flood, stripetest.Drip} {
 			r.stripe.Inject("/v1/payment_intents", fault)
 			d := c.deposit(euros, "10.00", "EUR")
 			require.Equal(t, 202, d.status, "%s: %s", fault, d.body)
@@ -218,7 +219,7 @@ func TestF41_F42_F124_StripeContradictsItself(t *testing.T) {
 	})
 }
 
-func TestF47_F54_S50_StripeEventsThatAreNotOurs(t *testing.T) {
+func TestF47_F54_F66_S50_StripeEventsThatAreNotOurs(t *testing.T) {
 	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
 		c := r.user()
 		euros := c.open("EUR")
@@ -269,6 +270,10 @@ func TestF51_F52_F53_S51_StripeSignature(t *testing.T) {
 		}
 		require.Equal(t, 400, r.post(body, http.Header{"Authorization": {"Bearer " + c.token}}), "S51: a user's token opens nothing")
 		require.Zero(t, r.count("SELECT COUNT(*) FROM inbox"))
+		require.EqualValues(t, 1, r.alerts("webhook_clock"), "F51: a clock is wrong, told once a minute")
+		r.advance(time.Minute)
+		require.Equal(t, 400, r.post(body, stripetest.Sign(body, rigStripeSecret, r.app.Clock().Add(-10*time.Minute))))
+		require.EqualValues(t, 2, r.alerts("webhook_clock"))
 
 		rotating := r.config
 		rotating.StripeWebhookSecrets = []secret{rigStripeSecret2, rigStripeSecret}
@@ -342,128 +347,5 @@ func TestStripeAmounts(t *testing.T) {
 		require.Empty(t, r.stripe.Attempts())
 		_, intent := r.begun(c, c.open("JPY"), "500", "JPY")
 		require.EqualValues(t, 500, r.stripe.Get(intent)["amount"])
-	})
-}
-
-func TestStripeWithdrawals(t *testing.T) {
-	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
-		c := r.user()
-		euros := c.open("EUR")
-		id, intent := r.begun(c, euros, "100.00", "EUR")
-		r.stripe.Pay(intent)
-		r.deliver()
-		r.becomes(id, "completed")
-		requireProblem(t, r.payOut(c, euros, "10.00", "EUR"), 422, "onboarding_required", "")
-		status := c.do("GET", "/stripe/account/onboard/status", "")
-		require.JSONEq(t, `{"is_complete":false,"payouts_enabled":false}`, string(status.body))
-		r.payee(c)
-		requireProblem(t, c.withdraw(euros, "10.00", "EUR"), 422, "not_allowed", "external_target")
-
-		// One arrives, and comes back days later.
-		w := r.payOut(c, euros, "10.00", "EUR")
-		require.Equal(t, 202, w.status, "%s", w.body)
-		require.Equal(t, "100.00 10.00 90.00", c.balance(euros))
-		payout := w.text(t, "payment_id")
-		r.stripe.PayOut(payout)
-		r.deliver()
-		r.advance(3 * time.Second)
-		r.becomes(w.text(t, "id"), "completed")
-		require.Equal(t, "90.00 0.00 90.00", c.balance(euros))
-		r.stripe.FailPayout(payout, "account_closed")
-		r.deliver()
-		r.advance(3 * time.Second)
-		r.until(func() bool { return c.balance(euros) == "100.00 0.00 100.00" }, "the money is back on the account")
-		require.EqualValues(t, 1, r.count("SELECT COUNT(*) FROM transactions WHERE type = 'payout_return'"))
-		require.Len(t, r.stripe.Kind("transfer_reversal"), 1)
-
-		// One fails before it is paid.
-		w = r.payOut(c, euros, "20.00", "EUR")
-		r.stripe.FailPayout(w.text(t, "payment_id"), "could_not_process")
-		r.deliver()
-		r.advance(3 * time.Second)
-		r.becomes(w.text(t, "id"), "failed")
-		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
-		require.Len(t, r.stripe.Kind("transfer_reversal"), 2)
-	})
-}
-
-// TestStripeEventsInEveryOrder: whatever comes first, and however often, each fact has its effect once.
-func TestStripeEventsInEveryOrder(t *testing.T) {
-	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
-		c := r.user()
-		euros := c.open("EUR")
-		orders := permutations(4)
-		var ids []string
-		for _, order := range orders {
-			id, intent := r.begun(c, euros, "10.00", "EUR")
-			ids = append(ids, id)
-			r.stripe.Process(intent)
-			r.stripe.Pay(intent)
-			events := r.stripe.Events()
-			events = events[len(events)-4:] // created, processing, succeeded, charge
-			for _, i := range order {
-				require.Equal(t, 200, r.hook(events[i].Body))
-				require.Equal(t, 200, r.hook(events[i].Body))
-			}
-		}
-		for _, id := range ids {
-			r.becomes(id, "completed")
-		}
-		r.advance(3 * time.Second)
-		r.until(func() bool {
-			return r.count("SELECT COUNT(*) FROM transactions WHERE type = 'fee'") == int64(len(orders))
-		}, "one fee for each")
-		require.Equal(t, "240.00 0.00 240.00", c.balance(euros))
-		require.Zero(t, r.count("SELECT COUNT(*) FROM transactions WHERE type = 'unmatched'"))
-		require.Zero(t, r.count("SELECT COUNT(*) FROM reviews"))
-	})
-}
-
-// permutations are all orders of the numbers below n.
-func permutations(n int) [][]int {
-	if n == 0 {
-		return [][]int{{}}
-	}
-	var all [][]int
-	for _, rest := range permutations(n - 1) {
-		for at := 0; at <= len(rest); at++ {
-			one := append(append(append([]int{}, rest[:at]...), n-1), rest[at:]...)
-			all = append(all, one)
-		}
-	}
-	return all
-}
-
-// TestStripeRefundsAndDisputes: what Stripe gives back and takes back, told with and without the numbers.
-func TestStripeRefundsAndDisputes(t *testing.T) {
-	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
-		c := r.user()
-		euros := c.open("EUR")
-		id, intent := r.begun(c, euros, "100.00", "EUR")
-		r.stripe.Pay(intent)
-		r.deliver()
-		r.becomes(id, "completed")
-
-		back := c.do("POST", "/transaction/"+id+"/refund", `{"amount":"10.00"}`)
-		require.Contains(t, []int{200, 202}, back.status, "%s", back.body)
-		r.deliver()
-		r.becomes(back.text(t, "id"), "completed")
-		require.Equal(t, "90.00 0.00 90.00", c.balance(euros))
-
-		dashboard := r.stripe.Refund(intent, 2000)
-		r.deliver()
-		r.advance(3 * time.Second)
-		r.until(func() bool { return c.balance(euros) == "70.00 0.00 70.00" }, "a refund at the Dashboard is taken back")
-		r.stripe.FailRefund(dashboard)
-		r.deliver()
-		r.advance(3 * time.Second)
-		r.until(func() bool { return c.balance(euros) == "90.00 0.00 90.00" }, "one that fails comes back")
-
-		inquiry := r.stripe.Inquire(intent)
-		r.stripe.CloseInquiry(inquiry)
-		r.deliver()
-		r.advance(3 * time.Second)
-		r.quiet()
-		require.Equal(t, "90.00 0.00 90.00", c.balance(euros), "an inquiry moves nothing")
 	})
 }

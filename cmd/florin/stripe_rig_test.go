@@ -128,7 +128,7 @@ func (s *stripeRig) payOut(c *client, account, amount, currency string) answer {
 	return c.do("POST", "/account/"+account+"/withdraw", fmt.Sprintf(`{"amount":%q,"currency":%q}`, amount, currency))
 }
 
-// quick lets a breaker open at once, and close soon.
+// quick lets a breaker open at once.
 func quick(_ *Config, o *Options) {
-	o.Breaker = breaker.Config{Failures: 3, Pause: 500 * time.Millisecond}
+	o.Breaker = breaker.Config{Failures: 3, Pause: time.Minute}
 }

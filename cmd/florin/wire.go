@@ -62,7 +62,7 @@ type Options struct {
 	Limits accountsvc.Limits
 	// Rates stands in for the source of FX_SOURCE, behind the same guard.
 	Rates fx.Source
-	// Breaker tunes the circuit breakers of the providers; Log and Changed are set here.
+	// Breaker tunes the circuit breakers of the providers; Now, Log and Changed are set here.
 	Breaker breaker.Config
 	// EventBus is put around the bus that payment events are published on.
 	EventBus func(eventbus.Publisher) eventbus.Publisher
@@ -275,7 +275,7 @@ func (a *App) buildServer(options Options) error {
 		// With a certificate of our own, every connection is TLS already.
 		RequireHTTPS:   a.Config.Production && a.Config.TLSCert == "",
 		ErrorCatalogue: docs.Errors,
-		CountWebhook:   a.Metrics.Webhook,
+		CountWebhook:   a.countWebhooks(),
 		Observe:        observe(a.Metrics),
 		Log:            a.Log,
 		Clock:          a.Clock,

@@ -29,7 +29,7 @@ func (a *App) openStripe() (err error) {
 // buildProviders puts each configured provider behind a breaker of its own.
 func (a *App) buildProviders(tuned breaker.Config) {
 	a.providers = map[string]account.PaymentProvider{}
-	tuned.Log, tuned.Changed = a.Log, func(name, state string) {
+	tuned.Now, tuned.Log, tuned.Changed = a.Clock, a.Log, func(name, state string) {
 		if state == "open" {
 			a.Metrics.Alert("provider_circuit_open")
 			a.Log.Error("alert: provider_circuit_open", "alert", "provider_circuit_open", "provider", name)

@@ -33,6 +33,9 @@ type PayoutAccount struct {
 type PayoutAccounts interface {
 	FindPayoutAccount(ctx context.Context, provider string, userID uuid.UUID) (PayoutAccount, error)
 	FindPayoutAccountByID(ctx context.Context, provider, id string) (PayoutAccount, error)
+	// ListPayoutAccounts returns up to limit accounts at the provider in the order of their ids there, from behind the id on; ""
+	// begins with the first. None is the end.
+	ListPayoutAccounts(ctx context.Context, provider, after string, limit int) ([]PayoutAccount, error)
 	// AddPayoutAccount stores the account. Where the user has one at the provider already, that one stays and is returned.
 	AddPayoutAccount(ctx context.Context, a PayoutAccount) (PayoutAccount, error)
 	// UpdatePayoutAccount stores Complete, PayoutsEnabled and UpdatedAt.

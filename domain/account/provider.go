@@ -26,6 +26,9 @@ var (
 	ErrProviderNotFound = errors.New("payment not known to the provider")
 	// ErrWebhookNotAuthentic is a webhook whose signature or time does not hold. Nothing of it is stored.
 	ErrWebhookNotAuthentic = errors.New("webhook is not authentic")
+	// ErrWebhookOutOfTime goes with ErrWebhookNotAuthentic where the signature holds and only the time does not: our clock is
+	// wrong, or the provider's, or somebody sends an old webhook again.
+	ErrWebhookOutOfTime = errors.New("the time of the webhook is outside of the window")
 	// ErrWebhookMalformed is an authentic webhook that cannot be read.
 	ErrWebhookMalformed = errors.New("webhook cannot be parsed")
 )
@@ -81,10 +84,11 @@ type PaymentProvider interface {
 	// It is repeatable: the same event gives the same facts again.
 	Consult(ctx context.Context, event PaymentReceivedEvent) ([]PaymentReceivedEvent, error)
 	// ListEvents returns what the provider has to tell since the cursor, oldest first, at most a page, with the cursor behind
-	// it. "" begins at what the provider still keeps. The listing may lag behind the webhooks.
+	// it. "" begins at what the provider still keeps. A page may be empty; the end is reached where next is the cursor itself.
+	// The listing may lag behind the webhooks.
 	ListEvents(ctx context.Context, cursor string) (events []PaymentReceivedEvent, next string, err error)
 	// ParseWebhook authenticates the raw bytes and reads them. It does no I/O.
-	// ErrWebhookNotAuthentic or ErrWebhookMalformed.
+	// ErrWebhookNotAuthentic, with ErrWebhookOutOfTime where that is all, or ErrWebhookMalformed.
 	ParseWebhook(raw []byte, header http.Header) (PaymentReceivedEvent, error)
 	// SignsWebhook says whether the headers carry this provider's kind of signature, without checking it.
 	SignsWebhook(header http.Header) bool

@@ -61,6 +61,21 @@ func (s *PayoutAccounts) find(query *gorm.DB) (account.PayoutAccount, error) {
 	return row.toPayoutAccount(), nil
 }
 
+// ListPayoutAccounts implements account.PayoutAccounts.
+func (s *PayoutAccounts) ListPayoutAccounts(ctx context.Context, provider, after string, limit int) ([]account.PayoutAccount, error) {
+	var rows []payoutAccountRow
+	err := s.db.Reader().WithContext(ctx).Where("provider = ? AND provider_account_id > ?", provider, after).
+		Order("provider_account_id").Limit(limit).Find(&rows).Error
+	if err != nil {
+		return nil, toErrs("list payout accounts", err)
+	}
+	accounts := make([]account.PayoutAccount, 0, len(rows))
+	for _, row := range rows {
+		accounts = append(accounts, row.toPayoutAccount())
+	}
+	return accounts, nil
+}
+
 // AddPayoutAccount implements account.PayoutAccounts.
 func (s *PayoutAccounts) AddPayoutAccount(ctx context.Context, a account.PayoutAccount) (account.PayoutAccount, error) {
 	var kept payoutAccountRow

@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -52,5 +53,35 @@ func TestPayoutAccounts(t *testing.T) {
 		now, err := store.FindPayoutAccount(ctx, "stripe", owner.ID())
 		require.NoError(t, err)
 		require.Equal(t, found, now)
+	})
+}
+
+func TestPayoutAccountsAreListedByID(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		store, ctx := database.NewPayoutAccounts(db), t.Context()
+		for i, id := range []string{"acct_b", "acct_B", "acct_a", "acct_c"} {
+			owner := newUser(t, fmt.Sprint("payee", i), fmt.Sprintf("payee%d@example.com", i))
+			require.NoError(t, database.NewUsers(db).CreateUser(ctx, owner, act("user.created")))
+			provider := "stripe"
+			if id == "acct_c" {
+				provider = "other"
+			}
+			_, err := store.AddPayoutAccount(ctx, account.PayoutAccount{Provider: provider, ID: id, UserID: owner.ID(), CreatedAt: userEpoch, UpdatedAt: userEpoch})
+			require.NoError(t, err)
+		}
+		var ids []string
+		for after := ""; ; {
+			page, err := store.ListPayoutAccounts(ctx, "stripe", after, 2)
+			require.NoError(t, err)
+			if len(page) == 0 {
+				break
+			}
+			for _, one := range page {
+				ids = append(ids, one.ID)
+				after = one.ID
+			}
+		}
+		require.Len(t, ids, 3)
+		require.ElementsMatch(t, []string{"acct_B", "acct_a", "acct_b"}, ids)
 	})
 }

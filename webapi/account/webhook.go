@@ -25,6 +25,7 @@ const (
 	VerdictNotAuthentic = "not_authentic"
 	VerdictMalformed    = "malformed"
 	VerdictNotStored    = "not_stored"
+	VerdictOutOfTime    = "out_of_time" // not authentic for its time alone
 )
 
 // providerUnknown is the label of a webhook that no configured provider has signed; the sender's own words are
@@ -115,10 +116,14 @@ func (w *Webhooks) receive(c *fiber.Ctx, header http.Header, candidates []accoun
 // parse asks the candidates in turn, because several partners may sign with the same headers. The first that
 // can tell that the event is its own, decides.
 func (w *Webhooks) parse(raw []byte, header http.Header, candidates []account.PaymentProvider) (account.PaymentReceivedEvent, error) {
-	blamed := providerUnknown
+	blamed, verdict := providerUnknown, VerdictNotAuthentic
 	for _, provider := range candidates {
 		blamed = provider.Name()
 		event, err := provider.ParseWebhook(raw, header)
+		if errors.Is(err, account.ErrWebhookOutOfTime) {
+			verdict = VerdictOutOfTime
+			break
+		}
 		if errors.Is(err, account.ErrWebhookNotAuthentic) {
 			continue
 		}
@@ -131,7 +136,7 @@ func (w *Webhooks) parse(raw []byte, header http.Header, candidates []account.Pa
 		event.Raw = raw
 		return event, nil
 	}
-	w.count(blamed, VerdictNotAuthentic)
+	w.count(blamed, verdict)
 	return account.PaymentReceivedEvent{}, errs.Wrap(account.ErrWebhookNotAuthentic, errs.Malformed, "webhook_not_authentic",
 		"The signature does not hold, or the time is outside of the window.")
 }

@@ -1,5 +1,5 @@
 // Package decode reads requests strictly: what is not in the contract is refused before anything acts on it.
-// Every error is an *errs.Error of the kind Malformed.
+// Every error is an *errs.Error, of the kind Malformed but for a card number, which is Refused.
 package decode
 
 import (
@@ -20,7 +20,7 @@ const maxDepth = 32
 const maxName = 64
 
 // Body reads the JSON object of the request into a pointer to a struct. Unknown members, duplicate names, wrong types,
-// other letter case, trailing bytes and deep nesting are refused.
+// other letter case, trailing bytes and deep nesting are refused, and so is a card number in any free text.
 func Body(c *fiber.Ctx, into any) error { return JSON(c.Body(), into) }
 
 // OptionalBody is Body for routes whose body may be missing altogether.
@@ -49,7 +49,7 @@ func JSON(body []byte, into any) error {
 	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
 		return refusal(err)
 	}
-	return nil
+	return refuseCards(body)
 }
 
 // tooDeep counts brackets outside strings. It runs before the decoder because that one has no such limit.

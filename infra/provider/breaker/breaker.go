@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
-
 	"florin/domain/account"
 	"florin/domain/errs"
 	"florin/domain/money"
@@ -22,6 +20,8 @@ type Config struct {
 	Failures uint32
 	// Pause is how long new payments are refused before the next call may show that the provider is back; 10 s.
 	Pause time.Duration
+	// Now is the clock that the pause is measured by; nil is the system's.
+	Now func() time.Time
 	// Log is slog.Default when nil.
 	Log *slog.Logger
 	// Changed is told of each change of state: "closed", "half-open", "open"; nil for nobody.
@@ -31,8 +31,7 @@ type Config struct {
 // Provider is a provider behind a circuit breaker.
 type Provider struct {
 	account.PaymentProvider
-	pause   time.Duration
-	circuit *gobreaker.TwoStepCircuitBreaker[struct{}]
+	circuit *circuit
 }
 
 var _ account.PaymentChecker = (*Provider)(nil)
@@ -45,24 +44,20 @@ func New(inner account.PaymentProvider, cfg Config) *Provider {
 	if cfg.Pause == 0 {
 		cfg.Pause = 10 * time.Second
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	return &Provider{PaymentProvider: inner, pause: cfg.Pause, circuit: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Name: inner.Name(), Timeout: cfg.Pause, MaxRequests: 1,
-		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= cfg.Failures },
-		OnStateChange: func(name string, _, to gobreaker.State) {
-			cfg.Log.Warn("circuit of a payment provider changed", "provider", name, "state", to.String())
+	name := inner.Name()
+	return &Provider{PaymentProvider: inner, circuit: &circuit{limit: cfg.Failures, pause: cfg.Pause, now: cfg.Now, state: closed,
+		changed: func(state string) {
+			cfg.Log.Warn("circuit of a payment provider changed", "provider", name, "state", state)
 			if cfg.Changed != nil {
-				cfg.Changed(name, to.String())
+				cfg.Changed(name, state)
 			}
-		},
-		// A refusal is an answer, and so is that there is no such payment. What was cut off by us says nothing.
-		IsSuccessful: func(err error) bool {
-			return err == nil || errors.Is(err, account.ErrProviderRefused) || errors.Is(err, account.ErrProviderNotFound)
-		},
-		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
-	})}
+		}}}
 }
 
 // CheckPayment implements account.PaymentChecker: errs.Unavailable while the circuit is open.
@@ -72,22 +67,24 @@ func (p *Provider) CheckPayment(kind account.Type, amount money.Money, flow stri
 			return err
 		}
 	}
-	if p.circuit.State() != gobreaker.StateOpen {
+	if p.circuit.current() != open {
 		return nil
 	}
 	unavailable := errs.New(errs.Unavailable, "provider_unavailable", "The payment provider does not answer at present. Try again later.")
-	unavailable.RetryAfter = p.pause
+	unavailable.RetryAfter = p.circuit.pause
 	return unavailable
 }
 
-// counted makes the call in any case, and counts it as far as the breaker takes notice.
+// counted makes the call in any case, and counts it as far as the breaker takes notice. A refusal is an answer, and so is that
+// there is no such payment. What was cut off by us says nothing.
 func counted[T any](p *Provider, call func() (T, error)) (T, error) {
-	done, err := p.circuit.Allow()
-	got, callErr := call()
-	if err == nil {
-		done(callErr)
+	era, counts := p.circuit.begin()
+	got, err := call()
+	if counts {
+		failed := err != nil && !errors.Is(err, account.ErrProviderRefused) && !errors.Is(err, account.ErrProviderNotFound)
+		p.circuit.end(era, failed, !errors.Is(err, context.Canceled))
 	}
-	return got, callErr
+	return got, err
 }
 
 // InitiateDeposit implements account.PaymentProvider.

@@ -82,13 +82,94 @@ func TestF33_OnlyTheProvidersFaultsCount(t *testing.T) {
 	}
 }
 
+// clock is a clock that stands until it is moved.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time { return c.at }
+
+func (c *clock) advance(d time.Duration) { c.at = c.at.Add(d) }
+
+func ask(p *breaker.Provider) { _, _ = p.GetPaymentStatus(context.Background(), account.PaymentRef{}) }
+
 func TestF33_AQuestionIsTheProbe(t *testing.T) {
-	inner := &scripted{err: errors.New("down")}
-	p := breaker.New(inner, breaker.Config{Failures: 1, Pause: time.Millisecond})
-	_, _ = p.GetPaymentStatus(t.Context(), account.PaymentRef{})
+	inner, told, c := &scripted{err: errors.New("down")}, &states{}, &clock{at: time.Unix(1767268800, 0)}
+	p := breaker.New(inner, breaker.Config{Failures: 2, Pause: time.Minute, Now: c.now, Changed: told.changed})
+	ask(p)
 	inner.err = nil
-	require.Eventually(t, func() bool { return check(p) == nil }, 5*time.Second, time.Millisecond)
-	_, err := p.GetPaymentStatus(t.Context(), account.PaymentRef{})
-	require.NoError(t, err)
+	ask(p)
+	inner.err = errors.New("down")
+	ask(p)
+	require.NoError(t, check(p), "failures count in a row only")
+	ask(p)
+	require.Error(t, check(p))
+	inner.err = nil
+	ask(p)
+	require.Error(t, check(p), "an answer within the pause is of a call that may be older")
+	inner.err = errors.New("down")
+	c.advance(time.Minute - time.Nanosecond)
+	require.Error(t, check(p), "the pause is not over")
+	c.advance(time.Nanosecond)
+	require.NoError(t, check(p), "one may try")
+	ask(p)
+	require.Error(t, check(p), "it is still down: one failure is enough, and the pause begins again")
+	c.advance(time.Minute)
+	inner.err = nil
+	ask(p)
 	require.NoError(t, check(p))
+	inner.err = errors.New("down")
+	ask(p)
+	require.NoError(t, check(p), "it counts from none again")
+	require.Equal(t, []string{"open", "half-open", "open", "half-open", "closed"}, told.seen)
+}
+
+// TestF33_AClockThatIsSetBackEndsThePause: a circuit must not stay open for as long as the clock was ahead.
+func TestF33_AClockThatIsSetBackEndsThePause(t *testing.T) {
+	inner, c := &scripted{err: errors.New("down")}, &clock{at: time.Unix(1767268800, 0)}
+	p := breaker.New(inner, breaker.Config{Failures: 1, Pause: time.Minute, Now: c.now})
+	ask(p)
+	require.Error(t, check(p))
+	c.advance(-24 * time.Hour)
+	require.NoError(t, check(p))
+}
+
+// nested is a provider during whose call other things happen.
+type nested struct {
+	account.PaymentProvider
+	during func() error
+}
+
+func (*nested) Name() string { return "nested" }
+
+func (n *nested) GetPaymentStatus(context.Context, account.PaymentRef) (account.PaymentReport, error) {
+	during := n.during
+	n.during = nil
+	return account.PaymentReport{}, during()
+}
+
+// TestF33_OutcomesOfAnEarlierTimeDoNotCount: a call that began before the circuit opened, and ends after it, tells nothing of
+// now; and while one call probes, a second one's failure is not another.
+func TestF33_OutcomesOfAnEarlierTimeDoNotCount(t *testing.T) {
+	c := &clock{at: time.Unix(1767268800, 0)}
+	inner, down := &nested{}, errors.New("down")
+	p := breaker.New(inner, breaker.Config{Failures: 1, Pause: time.Minute, Now: c.now})
+	inner.during = func() error {
+		inner.during = func() error { return down }
+		ask(p) // opens it
+		c.advance(time.Minute)
+		require.NoError(t, check(p), "half open")
+		return down // of the call that began while it was closed
+	}
+	ask(p)
+	require.NoError(t, check(p), "the late failure does not open it again")
+
+	inner.during = func() error { // the probe
+		inner.during = func() error { return down }
+		ask(p) // beside it
+		require.NoError(t, check(p))
+		return nil
+	}
+	ask(p)
+	inner.during = func() error { return context.Canceled }
+	ask(p)
+	require.NoError(t, check(p), "closed by the probe alone")
 }

@@ -63,8 +63,8 @@ func (w *wire) sent() [][]byte {
 }
 
 func (w *wire) ServeHTTP(out http.ResponseWriter, r *http.Request) {
-	creates := r.Method == http.MethodPost && (r.URL.Path == "/payments" || r.URL.Path == "/payouts")
-	if !creates {
+	begins := r.URL.Path == "/payments" || r.URL.Path == "/payouts"
+	if r.Method != http.MethodPost || !(begins || strings.HasSuffix(r.URL.Path, "/refunds")) {
 		w.bank.ServeHTTP(out, r)
 		return
 	}
@@ -76,7 +76,9 @@ func (w *wire) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	fault := w.fault
 	w.fault = ""
-	w.attempts = append(w.attempts, body)
+	if begins {
+		w.attempts = append(w.attempts, body)
+	}
 	w.mu.Unlock()
 	w.meet(fault, out, r)
 }
@@ -135,6 +137,9 @@ func openHarness(t *testing.T) providertest.Harness {
 		Fail: func(t testing.TB, id, code string) {
 			post(t, url+"/payments/"+id+"/fail", fmt.Sprintf(`{"code":%q,"message":"No."}`, code))
 		},
+		CompleteRefund:  func(t testing.TB, id string) { post(t, url+"/refunds/"+id+"/complete", "") },
+		FailRefund:      func(t testing.TB, id string) { post(t, url+"/refunds/"+id+"/fail", "") },
+		Settle:          func() {},
 		Payments:        func(t testing.TB, id string) int { return countPayments(t, url, id) },
 		Render:          render,
 		Sign:            sign,

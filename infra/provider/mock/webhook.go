@@ -96,13 +96,6 @@ func (c *Client) authenticate(raw []byte, header http.Header) (string, time.Time
 	if err != nil || strconv.FormatInt(seconds, 10) != stamp {
 		return "", time.Time{}, errors.New("the timestamp is not a number of seconds")
 	}
-	now := c.now().Unix()
-	if seconds < now-webhookWindow {
-		return "", time.Time{}, errors.New("the timestamp is too old")
-	}
-	if seconds > now+webhookWindow {
-		return "", time.Time{}, errors.New("the timestamp is in the future")
-	}
 	signatures, err := only(header, standardwebhooks.HeaderWebhookSignature)
 	if err != nil {
 		return "", time.Time{}, err
@@ -110,6 +103,9 @@ func (c *Client) authenticate(raw []byte, header http.Header) (string, time.Time
 	at := time.Unix(seconds, 0).UTC()
 	if err := c.verify(id, at, raw, signatures); err != nil {
 		return "", time.Time{}, err
+	}
+	if now := c.now().Unix(); seconds < now-webhookWindow || seconds > now+webhookWindow {
+		return "", time.Time{}, account.ErrWebhookOutOfTime
 	}
 	return strings.Clone(id), at, nil
 }

@@ -158,9 +158,12 @@ func testF29NotBelieved(t *testing.T, h Harness) {
 	for _, fault := range []Fault{FaultGarbage, FaultFlood, FaultOtherAmount} {
 		t.Run(string(fault), func(t *testing.T) {
 			h.Inject(fault)
-			got, err := h.Provider.InitiateDeposit(t.Context(), newDeposit(1000))
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			got, err := h.Provider.InitiateDeposit(ctx, newDeposit(1000))
 			requireClass(t, err, account.ErrProviderUnknown)
 			assert.Zero(t, got)
+			assert.NoError(t, ctx.Err(), "it is given up for what it is, and not for its time")
 		})
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"florin/domain/account"
 )
 
-// Fault is what the other side does with the next call that creates a payment. It applies once.
+// Fault is what the other side does with the next call that creates a payment or a refund. It applies once.
 type Fault string
 
 // The faults that a Harness can make.
@@ -41,11 +41,16 @@ type Harness struct {
 	Provider account.PaymentProvider
 	// Now is the clock that Provider checks webhooks by.
 	Now func() time.Time
-	// Inject makes the next create call meet the fault. FaultHang must end when the call's context ends.
+	// Inject makes the next call that creates a payment or a refund meet the fault. FaultHang must end when the call's context ends.
 	Inject func(Fault)
 	// Complete and Fail settle a pending payment at the other side. Fail's code reaches the report.
 	Complete func(t testing.TB, paymentID string)
 	Fail     func(t testing.TB, paymentID, code string)
+	// CompleteRefund and FailRefund settle a refund at the other side, by its id. A refund that is complete at once stays so.
+	CompleteRefund func(t testing.TB, refundID string)
+	FailRefund     func(t testing.TB, refundID string)
+	// Settle lets so much time pass that the list of events has what happened before.
+	Settle func()
 	// Target is where a withdrawal can be paid to.
 	Target account.ExternalTarget
 	// Attempts are the bodies of all calls so far that begin a payment, as they came over the wire.
@@ -81,6 +86,11 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"StatusByBothIDs", testStatus},
 		{"NotFound", testNotFound},
 		{"Cancel", testCancel},
+		{"Refund", testRefund},
+		{"RefundOfWhatIsNotPaid", testRefundOfWhatIsNotPaid},
+		{"F22_F23_RefundUnknown", testRefundUnknown},
+		{"RefundFails", testRefundFails},
+		{"F64_ListEvents", testListEvents},
 		{"WebhookAuthentic", testWebhookAuthentic},
 		{"F48_NotAuthentic", testF48NotAuthentic},
 		{"F49_F50_Window", testF49F50Window},

@@ -108,6 +108,9 @@ func testF49F50Window(t *testing.T, h Harness) {
 			continue
 		}
 		require.ErrorIs(t, err, account.ErrWebhookNotAuthentic, test.off)
+		require.ErrorIs(t, err, account.ErrWebhookOutOfTime, test.off)
+		_, err = h.Provider.ParseWebhook(raw, h.Sign(t, raw, Signing{At: h.Now().Add(test.off), Forged: true}))
+		require.NotErrorIs(t, err, account.ErrWebhookOutOfTime, "a forged one says nothing of a clock")
 	}
 }
 

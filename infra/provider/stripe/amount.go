@@ -19,23 +19,25 @@ type unit struct {
 	step, payoutStep int64
 }
 
-// The currencies that Stripe takes, by how it counts them, after https://docs.stripe.com/currencies (presentment currencies;
-// zero-decimal currencies; special cases; three-decimal currencies), and for ISK
-// https://support.stripe.com/questions/deprecation-of-fractional-isk-charges-and-refunds. The list of names is that of
-// stripe-go v76 with what that page has added since; withdrawn codes are left out, because our own list has none.
+// The currencies that Stripe takes, by how it counts them, after https://docs.stripe.com/currencies, whose sections are named
+// below, and for ISK https://support.stripe.com/questions/deprecation-of-fractional-isk-charges-and-refunds. The page lists
+// UGX as a zero-decimal currency too; its special case is what holds, as shops that sent whole units found out by charging a
+// hundredth (https://github.com/woocommerce/woocommerce-gateway-stripe/pull/2723). The list of names is that of stripe-go v76
+// with what the page has added since; withdrawn codes are left out, because our own list has none.
 const (
 	// countedInHundredths have two decimals.
 	countedInHundredths = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF CNY COP CRC CVE " +
 		"CZK DKK DOP DZD EGP ETB EUR FJD FKP GBP GEL GIP GMD GTQ GYD HKD HNL HTG IDR ILS INR JMD KES KGS KHR KYD KZT LAK LBP LKR LRD " +
 		"LSL MAD MDL MKD MMK MNT MOP MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD " +
 		"SCR SEK SGD SHP SLE SOS SRD SVC SZL THB TJS TOP TRY TTD TZS UAH USD UYU UZS WST XCD XCG YER ZAR ZMW"
-	// countedWhole have none. MGA is one of them, although ISO gives it two.
+	// countedWhole have none (#zero-decimal). MGA is one of them, although ISO gives it two.
 	countedWhole = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF"
-	// countedWholeInHundredths have no decimals any more, but their amounts are still sent with two, which are zeros.
+	// countedWholeInHundredths have no decimals any more, but their amounts are still sent with two, which are zeros
+	// (#special-cases).
 	countedWholeInHundredths = "ISK UGX"
-	// paidOutWhole are charged with two decimals, and paid out in whole units sent with two zeros.
+	// paidOutWhole are charged with two decimals, and paid out in whole units sent with two zeros (#special-cases).
 	paidOutWhole = "HUF TWD"
-	// countedInThousandths have three decimals, of which the last is a zero.
+	// countedInThousandths have three decimals, of which the last is a zero (#three-decimal).
 	countedInThousandths = "BHD JOD KWD OMR TND"
 )
 

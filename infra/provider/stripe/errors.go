@@ -16,6 +16,9 @@ import (
 // codeMissing is Stripe's code for an object that is not there.
 const codeMissing = "resource_missing"
 
+// codeNoAccess is our code for a connected account that our key does not reach: it was closed, or its owner cut it off.
+const codeNoAccess = "payouts_disabled"
+
 // errStoredFailure is a failure of Stripe's own that it keeps under our key: the same key gives it for ever.
 var errStoredFailure = errors.New("a failure is stored under the key")
 
@@ -39,6 +42,9 @@ func (c *Client) classify(err error, seen *note) error {
 	case said.Type == stripe.ErrorTypeIdempotency:
 		// The key has a payment with other parameters: that is no refusal of the payment.
 		return unknown("key_reused", cause)
+	case seen.status == http.StatusForbidden && said.Code == stripe.ErrorCodeAccountInvalid:
+		// Not our key is at fault, but the one account in whose name the call was made. Nothing was done.
+		return refusal(string(said.Code), cause)
 	case seen.status == http.StatusUnauthorized || seen.status == http.StatusForbidden:
 		return unknown("provider_credentials", fmt.Errorf("Stripe does not take our API key: %w", cause))
 	case seen.status >= 500 && seen.replayed:
@@ -85,7 +91,7 @@ func refusal(code string, cause error) error {
 	case "balance_insufficient", "insufficient_funds":
 		e.Code, e.Message = "provider_balance", "The payout cannot be made at present."
 	case "payouts_not_allowed", "account_invalid", "insufficient_capabilities_for_transfer", "no_account":
-		e.Code, e.Message = "payouts_disabled", "The payout account cannot receive money at present."
+		e.Code, e.Message = codeNoAccess, "The payout account cannot receive money at present."
 	case "charge_already_refunded", "refund_disputed_payment", "charge_disputed":
 		e.Code, e.Message = code, "The payment can no longer be refunded."
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"florin/domain/account"
 )
 
 const (
@@ -33,22 +35,25 @@ func (c *Client) authenticate(raw []byte, header http.Header) (time.Time, error)
 	if err != nil {
 		return time.Time{}, err
 	}
-	now := c.now().Unix()
-	if stamp < now-webhookWindow {
-		return time.Time{}, errors.New("the timestamp is too old")
+	if !c.signed(stamp, raw, signatures) {
+		return time.Time{}, errors.New("no signature matches")
 	}
-	if stamp > now+webhookWindow {
-		return time.Time{}, errors.New("the timestamp is in the future")
+	if now := c.now().Unix(); stamp < now-webhookWindow || stamp > now+webhookWindow {
+		return time.Time{}, account.ErrWebhookOutOfTime
 	}
+	return time.Unix(stamp, 0).UTC(), nil
+}
+
+func (c *Client) signed(stamp int64, raw []byte, signatures [][]byte) bool {
 	for _, secret := range *c.secrets.Load() {
 		want := signatureOf(stamp, raw, secret)
 		for _, have := range signatures {
 			if hmac.Equal(want, have) {
-				return time.Unix(stamp, 0).UTC(), nil
+				return true
 			}
 		}
 	}
-	return time.Time{}, errors.New("no signature matches")
+	return false
 }
 
 func signatureOf(stamp int64, raw []byte, secret string) []byte {

@@ -11,6 +11,7 @@ import (
 	"github.com/stripe/stripe-go/v76/webhook"
 
 	"florin/domain/account"
+	"florin/infra/provider/stripe/stripetest"
 )
 
 const fuzzSecret = "whsec_of_the_fuzz_target_000"
@@ -62,6 +63,9 @@ func FuzzParse(f *testing.F) {
 		} {
 			f.Add([]byte(fmt.Sprintf(`{"id":"evt_1","type":%q,"livemode":false,"created":1767268800,"data":{"object":%s}}`, kind, object)))
 		}
+	}
+	for _, name := range stripetest.Fixtures() {
+		f.Add(fixture(name))
 	}
 	c := &Client{now: time.Now}
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -4,8 +4,12 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -42,7 +46,7 @@ func openHarness(t *testing.T) providertest.Harness {
 		Provider: b.client,
 		Now:      b.now,
 		Inject: func(f providertest.Fault) {
-			b.stripe.Inject("/v1/payment_intents", stripetest.Fault(f))
+			b.stripe.Inject("/v1/", stripetest.Fault(f))
 		},
 		Target: account.ExternalTarget{ProviderAccount: b.payee},
 		Complete: func(_ testing.TB, id string) {
@@ -56,6 +60,9 @@ func openHarness(t *testing.T) providertest.Harness {
 			b.stripe.Decline(id, code)
 			b.stripe.Cancel(id)
 		},
+		CompleteRefund: func(testing.TB, string) {},
+		FailRefund:     func(_ testing.TB, id string) { b.stripe.FailRefund(id) },
+		Settle:         func() { b.advance(2 * time.Minute) },
 		Attempts: func() [][]byte {
 			var bodies [][]byte
 			for _, a := range b.stripe.Attempts() {
@@ -209,6 +216,16 @@ func (a accounts) FindPayoutAccountByID(_ context.Context, _, id string) (accoun
 	return one, nil
 }
 
+func (a accounts) ListPayoutAccounts(_ context.Context, _, after string, limit int) ([]account.PayoutAccount, error) {
+	var list []account.PayoutAccount
+	for _, id := range slices.Sorted(maps.Keys(a)) {
+		if id > after && len(list) < limit {
+			list = append(list, a[id])
+		}
+	}
+	return list, nil
+}
+
 func (a accounts) AddPayoutAccount(_ context.Context, one account.PayoutAccount) (account.PayoutAccount, error) {
 	a[one.ID] = one
 	return one, nil
@@ -218,6 +235,8 @@ func (a accounts) UpdatePayoutAccount(_ context.Context, one account.PayoutAccou
 	a[one.ID] = one
 	return nil
 }
+
+func discarded() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // requireClass checks that the error is of this class and of no other.
 func requireClass(t *testing.T, err, class error) *account.ProviderError {

@@ -243,6 +243,7 @@ func closedAs(d dispute) account.ReceivedKind {
 	}
 }
 
+// ofDispute is for the events of a dispute that state that money moved, whatever its status is. An inquiry has none of them.
 func ofDispute(as func(dispute) account.ReceivedKind) func(envelope, *account.PaymentReceivedEvent) error {
 	return func(e envelope, event *account.PaymentReceivedEvent) error {
 		d, err := object[dispute](e)
@@ -250,7 +251,7 @@ func ofDispute(as func(dispute) account.ReceivedKind) func(envelope, *account.Pa
 			return err
 		}
 		kind := as(d)
-		if kind == account.ReceivedIgnored || d.inquiry() {
+		if kind == account.ReceivedIgnored {
 			return nil
 		}
 		if err := takeDispute(event, d, kind); err != nil {
@@ -277,11 +278,6 @@ func takeDispute(event *account.PaymentReceivedEvent, d dispute, kind account.Re
 		event.Failure = &account.Failure{Code: plainCode(d.Reason), Message: "The payer disputes the payment."}
 	}
 	return nil
-}
-
-// inquiry says that the bank only asks: no money moves.
-func (d dispute) inquiry() bool {
-	return d.Status == "warning_needs_response" || d.Status == "warning_under_review" || d.Status == "warning_closed"
 }
 
 // costs says that Stripe keeps a fee for the dispute.

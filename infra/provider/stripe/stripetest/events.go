@@ -74,12 +74,41 @@ func (s *Server) listEvents(q url.Values, account string) object {
 		switch {
 		case !begun:
 			begun = e.ID == q.Get("starting_after")
-		case e.Account != account || !within(e.at, q) || !strings.HasPrefix(e.Type, strings.TrimSuffix(q.Get("type"), "*")):
+		case e.Account != account || !within(e.at, q) || !asked(e.Type, q):
 		case fmt.Sprint(len(data)) == q.Get("limit"):
 			more = true
 		default:
-			data = append(data, e.Body)
+			data = append(data, listed(e.Body))
 		}
 	}
 	return object{"object": "list", "data": data, "has_more": more, "url": "/v1/events"}
+}
+
+// asked says whether a list is to have events of the type.
+func asked(kind string, q url.Values) bool {
+	filtered := false
+	for name, values := range q {
+		if !strings.HasPrefix(name, "types[") {
+			continue
+		}
+		filtered = true
+		if slices.Contains(values, kind) {
+			return true
+		}
+	}
+	return !filtered && strings.HasPrefix(kind, strings.TrimSuffix(q.Get("type"), "*"))
+}
+
+// listed is an event as a list has it: without the account, which the request names.
+func listed(body []byte) json.RawMessage {
+	var e object
+	if err := json.Unmarshal(body, &e); err != nil {
+		panic(err)
+	}
+	delete(e, "account")
+	raw, err := json.Marshal(e)
+	if err != nil {
+		panic(err)
+	}
+	return raw
 }

@@ -206,6 +206,19 @@ func (s *Server) SetAccount(id string, complete, payoutsEnabled bool) {
 	})
 }
 
+// CutOff has the payee end our access to the account.
+func (s *Server) CutOff(account string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut[account] = true
+}
+
+func (s *Server) isCut(account string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cut[account]
+}
+
 // PayOut has the payout arrive.
 func (s *Server) PayOut(payout string) {
 	s.do(payout, func(o object) {

@@ -39,7 +39,10 @@ const (
 	Redirect     Fault = "redirect"      // answers with a redirect to a place that would say yes
 	Garbage      Fault = "garbage"       // makes it and answers what cannot be read
 	Flood        Fault = "flood"         // makes it and answers without an end
+	Drip         Fault = "drip"          // makes it and answers a byte at a time, without an end
 	OtherAmount  Fault = "other_amount"  // makes it and answers another amount
+	Unmoved      Fault = "unmoved"       // answers that a transfer is reversed, and does nothing
+	AtOnce       Fault = "at_once"       // makes a payout, which has arrived already when it is answered
 	GatewayError Fault = "gateway_error" // a page of somebody in between, with status 400
 	Down         Fault = "down"          // answers 503 before anything is done; it applies until Heal
 )
@@ -59,6 +62,7 @@ type Server struct {
 	objects  map[string]object // by id
 	order    []string          // ids, the oldest first
 	owner    map[string]string // of ids: the connected account, "" for the platform
+	cut      map[string]bool   // connected accounts that our key does not reach any more
 	keys     map[string]*answered
 	faults   []planned
 	down     bool
@@ -88,7 +92,7 @@ func New(now func() time.Time) *Server {
 	if now == nil {
 		now = time.Now
 	}
-	return &Server{now: now, objects: map[string]object{}, owner: map[string]string{}, keys: map[string]*answered{}}
+	return &Server{now: now, objects: map[string]object{}, owner: map[string]string{}, cut: map[string]bool{}, keys: map[string]*answered{}}
 }
 
 // Inject makes the next POST to a path that begins so meet the fault.
@@ -165,6 +169,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusUnauthorized, "invalid_request_error", "", "No such key.")
 		return
 	}
+	if s.isCut(account) {
+		fail(w, http.StatusForbidden, "invalid_request_error", "account_invalid", "The provided key does not have access to the account.")
+		return
+	}
 	if fault == Down {
 		fail(w, http.StatusServiceUnavailable, "api_error", "", "Down.")
 		return
@@ -234,6 +242,17 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, body []byte, accou
 		panic(http.ErrAbortHandler)
 	case Garbage:
 		_, _ = w.Write([]byte(`{"id":`))
+	case Drip:
+		for r.Context().Err() == nil {
+			if _, err := w.Write([]byte{' '}); err != nil {
+				return
+			}
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-r.Context().Done():
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
 	case Flood:
 		for r.Context().Err() == nil {
 			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
@@ -270,8 +289,18 @@ func (s *Server) once(r *http.Request, body []byte, account string, fault Fault)
 		return encode(http.StatusBadRequest, errorBody("invalid_request_error", "", "Not a form."))
 	}
 	status, made := http.StatusInternalServerError, object(nil)
-	if fault != StoredError {
+	switch fault {
+	case StoredError:
+	case Unmoved:
+		status, made = http.StatusOK, object{"id": "trr_unmoved", "object": "transfer_reversal"}
+	default:
 		status, made = s.act(r.URL.Path, form, account)
+	}
+	if fault == AtOnce {
+		o := s.objects[fmt.Sprint(made["id"])]
+		o["status"] = "paid"
+		s.emit("payout.paid", account, o)
+		made = clone(o)
 	}
 	if fault == ServerError || fault == StoredError {
 		status, made = http.StatusInternalServerError, errorBody("api_error", "", "Something went wrong.")
