@@ -8,13 +8,13 @@ import (
 	"florin/infra/database"
 )
 
-// How far the heap may grow before the collector runs: to a fixed size, where half of what is live is less. What a payment leaves
+// How far the heap may grow before the collector runs: to a fixed size, or by a third of what is live where that is more. What a payment leaves
 // behind is dead at once, so the work of the collector falls with the number of its runs, and the sizes are what 60 MB leave
 // room for. SQLite keeps its own pages and statements in the process.
 const (
 	roomForHeap       = 20 << 20
 	roomForHeapSQLite = 15 << 20
-	leastGrowth       = 50  // per cent of what is live
+	leastGrowth       = 30  // per cent of what is live
 	mostGrowth        = 400 // an idle heap may triple before the collector looks at it again
 )
 

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestTheHeapGrowsToItsRoomAndBeyondByHalf: small heaps fill the room, large ones grow by half.
+// TestTheHeapGrowsToItsRoomAndBeyondByAShare: small heaps fill the room, large ones by a share.
 func TestTheHeapGrowsToItsRoomAndBeyondByHalf(t *testing.T) {
 	for _, c := range []struct {
 		live, roots uint64
@@ -15,7 +15,8 @@ func TestTheHeapGrowsToItsRoomAndBeyondByHalf(t *testing.T) {
 		{0, 0, leastGrowth},
 		{1 << 20, 0, mostGrowth},
 		{8 << 20, 2 << 20, 140},
-		{14 << 20, 2 << 20, leastGrowth},
+		{14 << 20, 2 << 20, 50},
+		{17 << 20, 3 << 20, leastGrowth},
 		{22 << 20, 0, leastGrowth},
 		{100 << 20, 4 << 20, leastGrowth},
 	} {

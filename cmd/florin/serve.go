@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -22,6 +23,10 @@ func (p *program) serveCommand() *cobra.Command {
 	}
 }
 
+// profileEvery is how many allocated bytes lie between two that the memory profile samples. A payment takes 30 KB: at Go's own
+// 512 KiB, walking the stack of every twentieth payment would be seen in the figures.
+const profileEvery = 4 << 20
+
 // serve runs the server until ctx ends or a part of it fails, and then ends it in order.
 func (p *program) serve(ctx context.Context) error {
 	config, err := loadConfig(p.environ)
@@ -29,6 +34,7 @@ func (p *program) serve(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
+	runtime.MemProfileRate = profileEvery
 	log := telemetry.NewLogger(p.stderr, slog.LevelInfo)
 	options, err := testOptions(p.environ, Options{Log: log})
 	if err != nil {

@@ -98,6 +98,7 @@ func sqliteDSN(path, begin string, readOnly bool, busy time.Duration) string {
 		query["_pragma"] = append(query["_pragma"], "cache_size(-512)")
 	} else {
 		query.Set("_journal_mode", "WAL")
+		query["_pragma"] = append(query["_pragma"], "cache_size(-1024)")
 	}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 }

@@ -43,26 +43,26 @@ var errTornLine = errors.New("line is not a record")
 // payment is one payment as a line of the ledger holds it. Each change writes the whole payment again; the last
 // line about it is the present.
 type payment struct {
-	ID            string            `json:"id"`
-	Kind          Kind              `json:"kind"`
-	TransactionID string            `json:"transaction_id"`
-	AccountID     string            `json:"account_id,omitempty"`
-	Amount        int64             `json:"amount"`
-	Currency      string            `json:"currency"`
-	State         State             `json:"state"`
-	Failure       *Failure          `json:"failure,omitempty"`
-	Moved         *moved            `json:"moved,omitempty"` // what came or was paid, where it is not what was asked
-	Returned      int64             `json:"returned,omitempty"`
-	Fee           int64             `json:"fee,omitempty"`
-	Refunds       []refund          `json:"refunds,omitempty"`
-	Disputes      []dispute         `json:"disputes,omitempty"`
-	Target        *target           `json:"external_target,omitempty"`
-	Metadata      map[string]string `json:"metadata,omitempty"`
-	Scenario      string            `json:"scenario,omitempty"`
-	Traceparent   string            `json:"traceparent,omitempty"`
-	DueAt         *time.Time        `json:"due_at,omitempty"` // when it settles by itself
-	CreatedAt     time.Time         `json:"created_at"`
-	UpdatedAt     time.Time         `json:"updated_at"`
+	ID            string          `json:"id"`
+	Kind          Kind            `json:"kind"`
+	TransactionID string          `json:"transaction_id"`
+	AccountID     string          `json:"account_id,omitempty"`
+	Amount        int64           `json:"amount"`
+	Currency      string          `json:"currency"`
+	State         State           `json:"state"`
+	Failure       *Failure        `json:"failure,omitempty"`
+	Moved         *moved          `json:"moved,omitempty"` // what came or was paid, where it is not what was asked
+	Returned      int64           `json:"returned,omitempty"`
+	Fee           int64           `json:"fee,omitempty"`
+	Refunds       []refund        `json:"refunds,omitempty"`
+	Disputes      []dispute       `json:"disputes,omitempty"`
+	Target        *target         `json:"external_target,omitempty"`
+	Metadata      json.RawMessage `json:"metadata,omitempty"` // as text: nobody reads it, and a map for each would be most of the memory
+	Scenario      string          `json:"scenario,omitempty"`
+	Traceparent   string          `json:"traceparent,omitempty"`
+	DueAt         *time.Time      `json:"due_at,omitempty"` // when it settles by itself
+	CreatedAt     time.Time       `json:"created_at"`
+	UpdatedAt     time.Time       `json:"updated_at"`
 }
 
 // storedAnswer is the first answer to an idempotency key, and the fingerprint of the request that it answered.

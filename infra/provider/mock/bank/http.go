@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -74,6 +75,17 @@ type createRequest struct {
 	Metadata      map[string]string `json:"metadata,omitempty"`
 }
 
+func (in createRequest) metadata() (json.RawMessage, error) {
+	if len(in.Metadata) == 0 {
+		return nil, nil
+	}
+	text, err := json.Marshal(in.Metadata)
+	if err != nil {
+		return nil, fmt.Errorf("encode metadata: %w", err)
+	}
+	return text, nil
+}
+
 // target is where a payout goes; at least one field is set.
 type target struct {
 	BankAccountNumber     string `json:"bank_account_number,omitempty"`
@@ -90,22 +102,22 @@ type moveRequest struct {
 
 // paymentView is a payment as the API shows it.
 type paymentView struct {
-	ID            string            `json:"id"`
-	Object        Kind              `json:"object"`
-	TransactionID string            `json:"transaction_id"`
-	AccountID     string            `json:"account_id,omitempty"`
-	Amount        int64             `json:"amount"`
-	Currency      string            `json:"currency"`
-	State         State             `json:"state"`
-	Failure       *Failure          `json:"failure"`
-	Moved         *moved            `json:"moved,omitempty"`
-	Returned      int64             `json:"returned,omitempty"`
-	Fee           int64             `json:"fee,omitempty"`
-	Refunds       []refundView      `json:"refunds,omitempty"`
-	Disputes      []dispute         `json:"disputes,omitempty"`
-	Metadata      map[string]string `json:"metadata,omitempty"`
-	CreatedAt     time.Time         `json:"created_at"`
-	UpdatedAt     time.Time         `json:"updated_at"`
+	ID            string          `json:"id"`
+	Object        Kind            `json:"object"`
+	TransactionID string          `json:"transaction_id"`
+	AccountID     string          `json:"account_id,omitempty"`
+	Amount        int64           `json:"amount"`
+	Currency      string          `json:"currency"`
+	State         State           `json:"state"`
+	Failure       *Failure        `json:"failure"`
+	Moved         *moved          `json:"moved,omitempty"`
+	Returned      int64           `json:"returned,omitempty"`
+	Fee           int64           `json:"fee,omitempty"`
+	Refunds       []refundView    `json:"refunds,omitempty"`
+	Disputes      []dispute       `json:"disputes,omitempty"`
+	Metadata      json.RawMessage `json:"metadata,omitempty"`
+	CreatedAt     time.Time       `json:"created_at"`
+	UpdatedAt     time.Time       `json:"updated_at"`
 }
 
 func (p *payment) view() paymentView {

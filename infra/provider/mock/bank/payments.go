@@ -91,6 +91,10 @@ func (b *Bank) refuse(key, print string, no *refusal) (answer, *entry, error) {
 
 func (b *Bank) accept(kind Kind, key, print string, in createRequest, script scenario, traceparent string) (answer, *entry, error) {
 	now := b.clock()
+	metadata, err := in.metadata()
+	if err != nil {
+		return answer{}, nil, err
+	}
 	p := &payment{
 		ID:            newID(kind),
 		Kind:          kind,
@@ -100,7 +104,7 @@ func (b *Bank) accept(kind Kind, key, print string, in createRequest, script sce
 		Currency:      in.Currency,
 		State:         StatePending,
 		Target:        in.Target,
-		Metadata:      in.Metadata,
+		Metadata:      metadata,
 		Scenario:      in.Metadata[ScenarioKey],
 		Traceparent:   traceparent,
 		DueAt:         script.dueAt(now, b.autocomplete),
