@@ -13,7 +13,7 @@ import (
 // room for. SQLite keeps its own pages and statements in the process.
 const (
 	roomForHeap       = 20 << 20
-	roomForHeapSQLite = 15 << 20
+	roomForHeapSQLite = 14 << 20
 	leastGrowth       = 30  // per cent of what is live
 	mostGrowth        = 400 // an idle heap may triple before the collector looks at it again
 )
