@@ -1,7 +1,7 @@
 # Plain POSIX sh and Go; `make` alone lists the targets.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint demo verify soak crash bench microbench fuzz build generate
+.PHONY: help run test race lint demo verify soak crash chaos chaos-full bench microbench fuzz build generate
 
 # Nothing here needs a C compiler, except for race.
 export CGO_ENABLED = 0
@@ -14,10 +14,12 @@ PKG = ./...
 FUZZTIME = 60s
 # What make bench measures: make bench BENCH="-quick -only '^(sql|postgres)/'"; -h lists the flags.
 BENCH =
+# What make chaos does: make chaos CHAOS="-seed 7 -kills 20 -database sqlite"; -h lists the flags.
+CHAOS =
 LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start the server on 127.0.0.1:8080 with everything in ./data
 	@go run ./cmd/florin serve
@@ -51,6 +53,12 @@ soak: ## 64 clients on one account for 10 s on each database, with the bounds on
 
 crash: ## kill the server at every crash point, again and again
 	@FLORIN_CRASH_ROUNDS=10 $(PGRUN) go test -count=1 -timeout 60m -run '^Test(F3|F4|F12|F21|F22|F59|F60|F61|F75|F90|F107|F108)_.*' ./cmd/florin
+
+chaos: ## kill server and database under load, 100 and 10 times on each database, and check everything behind it
+	@mkdir -p bin && go run ./cmd/chaos -json bin/chaos.json $(CHAOS)
+
+chaos-full: ## the same a hundred times over, with other seeds, and a report in bin/chaos-full.json: many hours
+	@mkdir -p bin && go run ./cmd/chaos -runs 100 -json bin/chaos-full.json $(CHAOS)
 
 microbench: ## measure the parts of a request that need no database
 	@go test -run "^$$" -bench . -benchmem ./domain/... ./pkg/telemetry ./service/account ./infra/provider/mock ./webapi/...
