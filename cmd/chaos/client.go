@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"florin/cmd/chaos/oracle"
 )
 
 const (
@@ -23,17 +25,17 @@ const (
 type customer struct {
 	name     string
 	token    atomic.Pointer[string]
-	accounts []*account
+	accounts []*oracle.Account
 }
 
 // client does one operation after the other for a customer.
 type client struct {
 	world  *world
 	who    *customer
-	others []*account // of everybody
+	others []*oracle.Account // of everybody
 	random *rand.Rand
 	http   *http.Client
-	later  []*operation // whose outcome is asked for when the load has ended
+	later  []*oracle.Operation // whose outcome is asked for when the load has ended
 }
 
 // run works until ctx ends, and asks then for what it does not know yet.
@@ -53,7 +55,7 @@ func (c *client) resolve() {
 		if c.random.IntN(5) == 0 {
 			continue
 		}
-		for o.outcome == unknown && time.Since(began) < knownWithin {
+		for o.Outcome == oracle.Unknown && time.Since(began) < knownWithin {
 			c.try(o, 1)
 		}
 	}
@@ -61,73 +63,73 @@ func (c *client) resolve() {
 }
 
 // try asks up to n times. What is unknown then is for later.
-func (c *client) try(o *operation, n int) {
-	first := o.tries == 0
+func (c *client) try(o *oracle.Operation, n int) {
+	first := o.Tries == 0
 	for range n {
-		o.tries++
+		o.Tries++
 		c.ask(o)
-		if o.outcome != unknown {
+		if o.Outcome != oracle.Unknown {
 			break
 		}
-		o.wasUnknown = true
+		o.WasUnknown = true
 		rest(c.random, 20*time.Millisecond, 150*time.Millisecond)
 	}
 	switch {
-	case o.outcome == unknown && first:
+	case o.Outcome == oracle.Unknown && first:
 		c.later = append(c.later, o)
-	case o.outcome == acked && c.random.IntN(30) == 0:
+	case o.Outcome == oracle.Acked && c.random.IntN(30) == 0:
 		c.repeat(o)
 	}
 }
 
 // repeat sends an operation again that is known to be accepted.
-func (c *client) repeat(o *operation) {
+func (c *client) repeat(o *oracle.Operation) {
 	again := *o
-	again.outcome, again.transaction = unknown, ""
+	again.Outcome, again.Transaction = oracle.Unknown, ""
 	c.ask(&again)
 	switch {
-	case again.outcome == refused:
+	case again.Outcome == oracle.Refused:
 		c.world.history.find("a repeat of an accepted operation was refused: %s", o)
-	case again.outcome == acked && again.transaction != o.transaction:
-		c.world.history.find("doubled: a repeat got transaction %s: %s", again.transaction, o)
-	case again.outcome == acked:
+	case again.Outcome == oracle.Acked && again.Transaction != o.Transaction:
+		c.world.history.find("doubled: a repeat got transaction %s: %s", again.Transaction, o)
+	case again.Outcome == oracle.Acked:
 		c.world.history.replayed()
 	}
 }
 
 // draw chooses what to do next.
-func (c *client) draw() *operation {
-	o := &operation{from: c.who.accounts[c.random.IntN(len(c.who.accounts))], amount: 1 + c.random.Int64N(50_00)}
+func (c *client) draw() *oracle.Operation {
+	o := &oracle.Operation{From: c.who.accounts[c.random.IntN(len(c.who.accounts))], Amount: 1 + c.random.Int64N(50_00)}
 	switch n := c.random.IntN(10); {
 	case n < 4:
-		o.kind, o.amount = deposit, o.amount*2
-		o.scenario = c.world.scenario(depositScenarios, c.random)
+		o.Kind, o.Amount = oracle.Deposit, o.Amount*2
+		o.Scenario = c.world.scenario(depositScenarios, c.random)
 	case n < 6:
-		o.kind = withdraw
-		o.scenario = c.world.scenario(payoutScenarios, c.random)
+		o.Kind = oracle.Withdraw
+		o.Scenario = c.world.scenario(payoutScenarios, c.random)
 	default:
-		o.kind = transfer
-		for o.to == nil || o.to == o.from {
-			o.to = c.others[c.random.IntN(len(c.others))]
+		o.Kind = oracle.Transfer
+		for o.To == nil || o.To == o.From {
+			o.To = c.others[c.random.IntN(len(c.others))]
 		}
 	}
 	return o
 }
 
 // body is the request of an operation, the same bytes each time.
-func (o *operation) body() string {
-	metadata := fmt.Sprintf(`{"op":%q}`, o.id)
-	if o.scenario != "" {
-		metadata = fmt.Sprintf(`{"mock_scenario":%q,"op":%q}`, o.scenario, o.id)
+func bodyOf(o *oracle.Operation) string {
+	metadata := fmt.Sprintf(`{"op":%q}`, o.ID)
+	if o.Scenario != "" {
+		metadata = fmt.Sprintf(`{"mock_scenario":%q,"op":%q}`, o.Scenario, o.ID)
 	}
-	money := fmt.Sprintf(`"amount":"%d.%02d","currency":%q`, o.amount/100, o.amount%100, o.from.currency)
-	switch o.kind {
-	case deposit:
+	money := fmt.Sprintf(`"amount":"%d.%02d","currency":%q`, o.Amount/100, o.Amount%100, o.From.Currency)
+	switch o.Kind {
+	case oracle.Deposit:
 		return fmt.Sprintf(`{%s,"money_source":"card","metadata":%s}`, money, metadata)
-	case withdraw:
+	case oracle.Withdraw:
 		return fmt.Sprintf(`{%s,"external_target":{"bank_account_number":"DE89370400440532013000"},"metadata":%s}`, money, metadata)
 	default:
-		return fmt.Sprintf(`{%s,"destination_account_id":%q,"metadata":%s}`, money, o.to.id, metadata)
+		return fmt.Sprintf(`{%s,"destination_account_id":%q,"metadata":%s}`, money, o.To.ID, metadata)
 	}
 }
 
@@ -146,17 +148,17 @@ type answer struct {
 var refusals = map[string]bool{"insufficient_funds": true, "account_in_debt": true, "amount_too_small": true}
 
 // ask sends the operation once and sorts the answer. One that belongs to no class is a finding.
-func (c *client) ask(o *operation) {
-	got, err := c.call(http.MethodPost, "/account/"+o.from.id+"/"+o.kind, o.body(), o.key)
+func (c *client) ask(o *oracle.Operation) {
+	got, err := c.call(http.MethodPost, "/account/"+o.From.ID+"/"+o.Kind, bodyOf(o), o.Key)
 	switch {
 	case err != nil: // no answer, or one that broke off
 	case got.status == http.StatusOK || got.status == http.StatusAccepted:
-		o.outcome, o.transaction = acked, got.ID
+		o.Outcome, o.Transaction = oracle.Acked, got.ID
 		if got.ID == "" {
 			c.world.history.find("an accepted operation has no id: %s", o)
 		}
 	case got.status == http.StatusUnprocessableEntity && refusals[got.Code]:
-		o.outcome = refused
+		o.Outcome = oracle.Refused
 	case got.status == http.StatusConflict && got.Code == "idempotency_key_in_flight", got.status == http.StatusServiceUnavailable:
 		if got.header.Get("Retry-After") == "" {
 			c.world.history.find("%d %s without Retry-After, request %s: %s", got.status, got.Code, got.RequestID, o)

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"florin/cmd/chaos/oracle"
 )
 
 // clientsOfUser is how many clients work for one user: they compete for its accounts.
@@ -76,7 +78,7 @@ func (w *world) openClients(random func(stream uint64) *rand.Rand) error {
 			if err != nil {
 				return err
 			}
-			u.accounts = append(u.accounts, &account{id: got.ID, currency: currency, owner: u})
+			u.accounts = append(u.accounts, &oracle.Account{ID: got.ID, Currency: currency})
 		}
 		w.accounts = append(w.accounts, u.accounts...)
 	}

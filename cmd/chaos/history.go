@@ -3,57 +3,23 @@ package main
 import (
 	"fmt"
 	"sync"
+
+	"florin/cmd/chaos/oracle"
 )
 
-// outcome is what a client knows of an operation.
-type outcome int
-
-const (
-	unknown outcome = iota // no answer yet, or none that says: it happened once or not at all
-	acked                  // it was accepted, and must be in the books once
-	refused                // it was refused, and must not be there
-)
-
-// The kinds of operations, as the API names their transactions.
-const (
-	deposit  = "deposit"
-	withdraw = "withdraw"
-	transfer = "transfer"
-)
-
-// operation is one thing that a client wants done, however often it has to ask.
-type operation struct {
-	id       string // its own, kept in the transaction's metadata
-	kind     string
-	from, to *account // the account that the request is about, and a transfer's destination
-	amount   int64    // minor units of from's currency
-	scenario string   // of the bank, "" for none
-	key      string   // Idempotency-Key
-
-	outcome       outcome
-	transaction   string // id, once it is acked
-	wasUnknown    bool   // at least one try had no answer
-	tries         int
-	foundByLookup bool // unknown to the client for good, and found in the books or proven absent
-}
-
-func (o *operation) String() string {
-	return fmt.Sprintf("%s %s of %d (scenario %q, key %s, transaction %s, %d tries)", o.kind, o.id, o.amount, o.scenario, o.key, o.transaction, o.tries)
-}
-
-// history is every operation that any client ever began, and what was wrong with answers.
+// history is every operation that any client ever began, and what was wrong.
 type history struct {
 	mu         sync.Mutex
-	operations []*operation
+	operations []*oracle.Operation
 	findings   []string
 	replays    int
 }
 
-func (h *history) begin(o *operation) {
+func (h *history) begin(o *oracle.Operation) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	o.id = fmt.Sprintf("op-%d", len(h.operations)+1)
-	o.key = "chaos-" + o.id
+	o.ID = fmt.Sprintf("op-%d", len(h.operations)+1)
+	o.Key = "chaos-" + o.ID
 	h.operations = append(h.operations, o)
 }
 
@@ -68,10 +34,4 @@ func (h *history) replayed() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.replays++
-}
-
-// account is a customer's account.
-type account struct {
-	id, currency string
-	owner        *customer
 }

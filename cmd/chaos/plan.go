@@ -47,7 +47,7 @@ type step struct {
 type cycle []step
 
 // stepsInCycle is how many kills there are between two checks at the most.
-const stepsInCycle = 5
+const stepsInCycle = 10
 
 // plan is the whole schedule. It comes of the seed alone.
 func plan(s settings, dialect database.Dialect, random *rand.Rand) []cycle {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"florin/cmd/chaos/oracle"
 )
 
 // The figures to reach.
@@ -93,20 +95,20 @@ func (r *result) finish(h *history, took time.Duration) {
 	r.TookMS, r.Replays, r.Findings = took.Milliseconds(), h.replays, append([]string{}, h.findings...)
 	r.Operations = len(h.operations)
 	for _, o := range h.operations {
-		switch o.outcome {
-		case acked:
+		switch o.Outcome {
+		case oracle.Acked:
 			r.Acked++
-		case refused:
+		case oracle.Refused:
 			r.Refused++
 		}
-		if !o.wasUnknown {
+		if !o.WasUnknown {
 			continue
 		}
 		r.WasUnknown++
 		switch {
-		case o.outcome != unknown:
+		case o.Outcome != oracle.Unknown:
 			r.ByRetry++
-		case o.foundByLookup:
+		case o.FoundByLookup:
 			r.ByBooks++
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"florin/cmd/chaos/oracle"
 	"florin/infra/database"
 	"florin/infra/database/databasetest"
 )
@@ -36,7 +37,7 @@ type world struct {
 	logPath  string
 
 	users    []*customer
-	accounts []*account
+	accounts []*oracle.Account
 	clients  []*client
 	loggedIn time.Time
 	history  *history
@@ -279,7 +280,7 @@ func (w *world) open(ctx context.Context) (*database.DB, error) {
 }
 
 // unexplained notes an answer that belongs to no class, with what the log says of its request.
-func (w *world) unexplained(got answer, o *operation) {
+func (w *world) unexplained(got answer, o *oracle.Operation) {
 	w.history.find("unexplained answer %d %s, request %s: %s: %s", got.status, got.Code, got.RequestID, got.Detail, o)
 	if got.RequestID != "" {
 		for _, line := range find(w.logPath, got.RequestID) {
