@@ -1,7 +1,7 @@
 # Plain POSIX sh and Go; `make` alone lists the targets.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint demo verify soak crash chaos chaos-full bench microbench fuzz build generate
+.PHONY: help run test race lint demo verify soak crash chaos chaos-full simulate bench microbench fuzz build generate
 
 # Nothing here needs a C compiler, except for race.
 export CGO_ENABLED = 0
@@ -16,6 +16,9 @@ FUZZTIME = 60s
 BENCH =
 # What make chaos does: make chaos CHAOS="-seed 7 -kills 20 -database sqlite"; -h lists the flags.
 CHAOS =
+# How many histories make simulate runs.
+N = 10000
+SEED =
 LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 help: ## list the targets
@@ -59,6 +62,9 @@ chaos: ## kill server and database under load, 100 and 10 times on each database
 
 chaos-full: ## the same a hundred times over, with other seeds, and a report in bin/chaos-full.json: many hours
 	@mkdir -p bin && go run ./cmd/chaos -runs 100 -json bin/chaos-full.json $(CHAOS)
+
+simulate: ## N seeded histories of the payment flow in one process; SEED=n runs one again with all its steps
+	@go run ./cmd/simulate $(if $(SEED),-seed $(SEED),-n $(N))
 
 microbench: ## measure the parts of a request that need no database
 	@go test -run "^$$" -bench . -benchmem ./domain/... ./pkg/telemetry ./service/account ./infra/provider/mock ./webapi/...

@@ -11,7 +11,7 @@ import (
 // Row is a transaction as the books have it.
 type Row struct {
 	ID, Type, Status, AccountID, CounterpartyID, PaymentID, Metadata string
-	Amount, PostedAmount, CounterpartyAmount                         int64
+	Amount, CounterpartyAmount                                       int64
 	Op                                                               string
 }
 
@@ -29,7 +29,7 @@ func Read(ctx context.Context, db *database.DB) (*Books, error) {
 	var rows []Row
 	err := db.Reader().WithContext(ctx).Raw(`SELECT CAST(id AS text) AS id, type, status, COALESCE(CAST(account_id AS text), '') AS account_id,
 		COALESCE(CAST(counterparty_account_id AS text), '') AS counterparty_id, COALESCE(payment_id, '') AS payment_id, metadata, amount,
-		COALESCE(posted_amount, 0) AS posted_amount, COALESCE(counterparty_amount, 0) AS counterparty_amount FROM transactions`).Scan(&rows).Error
+		COALESCE(counterparty_amount, 0) AS counterparty_amount FROM transactions`).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("read transactions: %w", err)
 	}
@@ -45,14 +45,14 @@ func Read(ctx context.Context, db *database.DB) (*Books, error) {
 		}
 	}
 	for into, query := range map[*map[string]int64]string{
-		&b.Posted: "SELECT CAST(id AS text) AS name, Posted AS sum FROM accounts WHERE kind = 'user'",
+		&b.Posted: "SELECT CAST(id AS text) AS name, posted AS sum FROM accounts WHERE kind = 'user'",
 		&b.Owed:   "SELECT CAST(debtor_id AS text) AS name, CAST(SUM(amount) AS bigint) AS sum FROM entries WHERE debtor_id IS NOT NULL GROUP BY 1",
 		&b.Clearing: `SELECT CASE WHEN t.type IN ('deposit', 'withdraw', 'unmatched') THEN t.payment_id
 				WHEN t.type IN ('refund_reversal', 'chargeback_reversal') THEN g.payment_id ELSE p.payment_id END || ' ' || e.currency AS name,
 			CAST(SUM(CASE WHEN a.code LIKE 'provider%' THEN -e.amount ELSE e.amount END) AS bigint) AS sum
 			FROM entries e JOIN accounts a ON a.id = e.account_id JOIN transactions t ON t.id = e.transaction_id
 			LEFT JOIN transactions p ON p.id = t.linked_transaction_id LEFT JOIN transactions g ON g.id = p.linked_transaction_id
-			WHERE a.code LIKE '%Clearing:mock' AND t.type <> 'fee' GROUP BY 1 HAVING SUM(e.amount) <> 0`,
+			WHERE a.code LIKE '%clearing:mock' AND t.type <> 'fee' GROUP BY 1 HAVING SUM(e.amount) <> 0`,
 		&b.Fees: `SELECT p.payment_id AS name, CAST(SUM(t.amount) AS bigint) AS sum FROM transactions t
 			JOIN transactions p ON p.id = t.linked_transaction_id WHERE t.type = 'fee' GROUP BY 1`,
 	} {
