@@ -1,7 +1,7 @@
 # Plain POSIX sh and Go; `make` alone lists the targets.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint demo verify soak crash chaos chaos-full simulate bench microbench fuzz build generate
+.PHONY: help run test race lint demo verify soak crash chaos chaos-full simulate reliability bench microbench fuzz build generate
 
 # Nothing here needs a C compiler, except for race.
 export CGO_ENABLED = 0
@@ -22,13 +22,16 @@ SEED =
 LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start the server on 127.0.0.1:8080 with everything in ./data
 	@go run ./cmd/florin serve
 
 test: ## run every test, on SQLite and on PostgreSQL
-	@$(PGRUN) go test -timeout 40m $(PKG)
+	@mkdir -p bin && go run ./infra/database/databasetest/pgrun -events bin/tests.jsonl -- go test -timeout 40m $(PKG)
+
+reliability: ## write docs/reliability.md from what the last make test has left
+	@go run ./cmd/reliability
 
 race: ## run every test under the race detector; needs a C compiler
 	@command -v $${CC:-cc} >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1 || command -v clang >/dev/null 2>&1 || \
