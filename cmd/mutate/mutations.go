@@ -1,6 +1,7 @@
 package main
 
-// mutations are the guards. A text that is not found stops the run: then the guard has moved, and this list must follow.
+// mutations are the guards. A text that is not found stops the run: then the guard has moved, and this list must follow. The guarded
+// updates on SQLite are not among them: its one writer reads and writes in one transaction, so there is nothing for them to find.
 var mutations = []mutation{
 	{"effects: primary key", []edit{{file: "migrations/sqlite/00001_core.sql",
 		from: "    created_at     timestamp   NOT NULL,\n    PRIMARY KEY (provider, ref, effect)\n", to: "    created_at     timestamp   NOT NULL\n"}},
@@ -19,11 +20,9 @@ var mutations = []mutation{
 	{"guarded updates on PostgreSQL", []edit{{file: "infra/database/pgrecord.go",
 		from: `"t.%s IS NOT DISTINCT FROM v.was_%s"`, to: `"(true OR t.%s IS NOT DISTINCT FROM v.was_%s)"`}},
 		[]check{storeTests}},
-	{"guarded updates on SQLite", []edit{{file: "infra/database/commit_sqlite.go",
-		from: `guards[i] = c.name + " IS ?"`, to: `guards[i] = "(1 OR " + c.name + " IS ?)"`}},
-		[]check{storeTests}},
-	{"status: the table of moves", []edit{{file: "service/account/confirmation_payment.go",
-		from: "	case t.Status() == account.PaymentStatusFailed:\n		c.verdict(account.InboxProcessed, \"already failed\")\n		return nil\n", to: ""}},
+	{"status: only legal moves", []edit{
+		{file: "domain/account/status.go", from: "	return false\n}\n\n// Terminal", to: "	return true\n}\n\n// Terminal"},
+		{file: "service/account/confirmation_payment.go", from: "if t.Status() != account.PaymentStatusInitiated || c.otherPayment() {", to: "if c.otherPayment() {"}},
 		[]check{simulation}},
 	{"unknown COMMIT: the same ids again", []edit{
 		{file: "infra/database/ledger.go", from: "			err = l.settle(ctx, b)\n", to: "			err = errNotCommitted\n"},

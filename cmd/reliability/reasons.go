@@ -2,13 +2,8 @@ package main
 
 // reasons say why a row of the catalogue has no test. One that has got a test must not be here.
 var reasons = map[string]string{
-	"F28":  "the reply bound is tested with F23, and that no transaction is open meanwhile with F98; no test lets a provider drip",
-	"F30":  "tested as a part of F65's race; no test of its own",
 	"F63":  "the reserved share is tested as S27; no test floods the webhooks",
-	"F64":  "make simulate loses webhooks and asks; the listing of a provider's events is not built yet",
 	"F65":  "make chaos and make simulate race webhook, reply and question; no test of its own",
-	"F83":  "the snapshot is a column that nothing changes; no test of its own",
-	"F84":  "the guarded update is tested as F32 and F42; no test of the race",
 	"F95":  "a hot account is what make soak and make bench load; a figure, not a rule",
 	"F105": "the order is by seq and position and never by time (I8, I11); no test moves the clock by a day under load",
 	"F106": "not built yet: maintenance until the books equal the provider's",
