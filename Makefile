@@ -1,7 +1,7 @@
 # Plain POSIX sh and Go; `make` alone lists the targets.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint demo verify soak crash bench microbench fuzz build generate
+.PHONY: help run test race lint demo verify soak crash chaos chaos-full simulate mutate reliability bench microbench fuzz build generate
 
 # Nothing here needs a C compiler, except for race.
 export CGO_ENABLED = 0
@@ -14,16 +14,24 @@ PKG = ./...
 FUZZTIME = 60s
 # What make bench measures: make bench BENCH="-quick -only '^(sql|postgres)/'"; -h lists the flags.
 BENCH =
+# What make chaos does: make chaos CHAOS="-seed 7 -kills 20 -database sqlite"; -h lists the flags.
+CHAOS =
+# How many histories make simulate runs.
+N = 10000
+SEED =
 LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start the server on 127.0.0.1:8080 with everything in ./data
 	@go run ./cmd/florin serve
 
 test: ## run every test, on SQLite and on PostgreSQL
-	@$(PGRUN) go test -timeout 40m $(PKG)
+	@mkdir -p bin && go run ./infra/database/databasetest/pgrun -events bin/tests.jsonl -- go test -timeout 40m $(PKG)
+
+reliability: ## write docs/reliability.md from what the last make test has left
+	@go run ./cmd/reliability
 
 race: ## run every test under the race detector; needs a C compiler
 	@command -v $${CC:-cc} >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1 || command -v clang >/dev/null 2>&1 || \
@@ -50,7 +58,21 @@ soak: ## 64 clients on one account for 10 s on each database, with the bounds on
 	@FLORIN_SOAK=10s $(PGRUN) go test -count=1 -v -run '^TestSoak$$' ./cmd/florin
 
 crash: ## kill the server at every crash point, again and again
-	@FLORIN_CRASH_ROUNDS=10 $(PGRUN) go test -count=1 -timeout 60m -run '^Test(F3|F4|F12|F21|F22|F59|F60|F61|F75|F90|F107|F108)_.*' ./cmd/florin
+	@FLORIN_CRASH_ROUNDS=10 $(PGRUN) go test -count=1 -timeout 60m -run '^Test((F3|F4|F12|F21|F22|F59|F60|F61|F75|F90|F107|F108)_|F121_Killed|CrashPlans)' ./cmd/florin
+
+chaos: ## kill server and database under load, 100 and 10 times on each database, and check everything behind it
+	@mkdir -p bin && go run ./cmd/chaos -json bin/chaos.json $(CHAOS)
+	@go run ./cmd/simulate -n 10000
+
+chaos-full: ## the same a hundred times over, with other seeds, and a report in bin/chaos-full.json: many hours
+	@mkdir -p bin && go run ./cmd/chaos -runs 100 -json bin/chaos-full.json $(CHAOS)
+	@go run ./cmd/simulate -n 1000000
+
+simulate: ## N seeded histories of the payment flow in one process; SEED=n runs one again with all its steps
+	@go run ./cmd/simulate $(if $(SEED),-seed $(SEED),-n $(N))
+
+mutate: ## take one guard at a time out of a copy of the tree and show that the rig goes red without it
+	@go run ./cmd/mutate
 
 microbench: ## measure the parts of a request that need no database
 	@go test -run "^$$" -bench . -benchmem ./domain/... ./pkg/telemetry ./service/account ./infra/provider/mock ./webapi/...

@@ -66,6 +66,8 @@ func eachCrash(t *testing.T, p crashPlan, test func(w *crashWorld, point string)
 	}
 	// Side by side by themselves: for as long as a world waits for what a server does, it takes no place of another test.
 	var worlds sync.WaitGroup
+	deaths := newDeaths()
+	defer deaths.check(t, p, rounds)
 	defer worlds.Wait()
 	for _, dialect := range []database.Dialect{database.SQLite, database.Postgres} {
 		for flow, points := range p {
@@ -77,10 +79,42 @@ func eachCrash(t *testing.T, p crashPlan, test func(w *crashWorld, point string)
 					for round := range rounds {
 						for _, point := range points {
 							w.step(t, fmt.Sprintf("%s#%d", point, round+1), func() { test(w, point) })
+							deaths.add(dialect, flow, point, w.died)
 						}
 					}
 				})
 			})
+		}
+	}
+}
+
+// deaths counts where servers have died.
+type deaths struct {
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+func newDeaths() *deaths { return &deaths{seen: map[string]int{}} }
+
+// add counts a step that was to be killed at the point, if the server died there last.
+func (d *deaths) add(dialect database.Dialect, flow, point, died string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if died == point {
+		d.seen[fmt.Sprint(dialect, "/", flow, "/", point)]++
+	}
+}
+
+// check fails the test for every point of the plan at which no server died in some round, on either database.
+func (d *deaths) check(t *testing.T, p crashPlan, rounds int) {
+	for _, dialect := range []database.Dialect{database.SQLite, database.Postgres} {
+		for flow, points := range p {
+			for _, point := range points {
+				name := fmt.Sprint(dialect, "/", flow, "/", point)
+				if d.seen[name] < rounds && !t.Failed() {
+					t.Errorf("%s: %d deaths in %d rounds", name, d.seen[name], rounds)
+				}
+			}
 		}
 	}
 }
@@ -94,6 +128,7 @@ type crashWorld struct {
 	folder  string
 	store   string       // the database's URL
 	server  *crashServer // nil while none lives
+	died    string       // the crash point at which the last killed server died
 	tap     *bankTap
 
 	me            *client
@@ -166,7 +201,7 @@ func (w *crashWorld) dies(point string, act func()) {
 	w.server.arm(w.t, point)
 	act()
 	w.server.awaitKill(w.t, point)
-	w.server = nil
+	w.server, w.died = nil, point
 	w.app.Bank.SetWebhookURL("")
 }
 

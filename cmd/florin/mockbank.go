@@ -20,16 +20,18 @@ import (
 
 func (p *program) mockBankCommand() *cobra.Command {
 	var address string
+	var chaos uint64
 	c := &cobra.Command{
 		Use: "mock-bank", Short: "Run the mock bank apart from the server", Args: cobra.NoArgs,
 		Long: "Runs the mock payment provider as a program of its own. A server uses it by MOCK_BANK_URL; it posts its webhooks to\nMOCK_BANK_WEBHOOK_URL. Both find the bank's key and the webhook secret in DATA_DIR, or in MOCK_BANK_API_KEY and\nMOCK_WEBHOOK_SECRET.",
-		RunE: func(c *cobra.Command, _ []string) error { return p.mockBank(c.Context(), address) },
+		RunE: func(c *cobra.Command, _ []string) error { return p.mockBank(c.Context(), address, chaos) },
 	}
 	c.Flags().StringVar(&address, "addr", "127.0.0.1:8082", "host:port to listen on")
+	c.Flags().Uint64Var(&chaos, "chaos", 0, "seed from which every payment that asks for no scenario draws one; 0 for none")
 	return c
 }
 
-func (p *program) mockBank(ctx context.Context, address string) (err error) {
+func (p *program) mockBank(ctx context.Context, address string, chaos uint64) (err error) {
 	config, err := loadConfig(p.environ)
 	if err != nil {
 		return err
@@ -45,7 +47,7 @@ func (p *program) mockBank(ctx context.Context, address string) (err error) {
 	}
 	b, err := bank.New(bank.Config{LedgerPath: config.inData(bankLedgerFile), APIKey: string(config.MockBankAPIKey[0]),
 		WebhookSecrets: reveal(config.MockWebhookSecrets), WebhookURL: config.MockBankWebhookURL,
-		Autocomplete: config.MockAutocomplete, Logger: telemetry.NewLogger(p.stderr, slog.LevelInfo)})
+		Autocomplete: config.MockAutocomplete, Chaos: chaos, Logger: telemetry.NewLogger(p.stderr, slog.LevelInfo)})
 	if err != nil {
 		return err
 	}

@@ -27,16 +27,20 @@ type Server struct {
 	URL    string
 	Folder string // the data folder
 
-	alive   io.Closer // the pipe whose end stops the server
+	alive   io.WriteCloser // the pipe whose end stops the server; a line on it starts one that was killed
 	stopped <-chan error
 }
 
 // supervise runs the server until its own input ends, which happens when the starting process closes the pipe or dies
-// in whatever way; then it stops the server and removes the folder. Nothing is left behind by a killed test.
+// in whatever way; then it stops the server and removes the folder. Nothing is left behind by a killed test. Each line of its
+// input starts a server that was killed again, on the same folder and port.
 const supervise = `trap '' INT TERM HUP
 data=$1; shift
 "$@" -D "$data" </dev/null &
-cat >/dev/null
+while read -r again; do
+	wait $!
+	"$@" -D "$data" </dev/null &
+done
 kill -INT $!
 wait $!
 rm -rf "$(dirname "$data")"`

@@ -1,13 +1,16 @@
 // Command pgrun runs the tests with a PostgreSQL that all of them share: it starts a throwaway server, sets TEST_DATABASE_URL,
 // runs the command after "--" and stops the server. When the command is "go test", it prints a compact report that says how many
-// tests ran on each database. It exits as the command does.
+// tests ran on each database. It exits as the command does. With -events it keeps how every test ended in a file, one JSON object a
+// line, for cmd/reliability.
 //
-//	go run ./infra/database/databasetest/pgrun -- go test ./...
+//	go run ./infra/database/databasetest/pgrun [-events file] -- go test ./...
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,22 +22,21 @@ import (
 )
 
 func main() {
-	arguments := os.Args[1:]
-	if len(arguments) > 0 && arguments[0] == "--" {
-		arguments = arguments[1:]
-	}
+	events := flag.String("events", "", "file for how every test ended")
+	flag.Parse() // it ends at "--"
+	arguments := flag.Args()
 	if len(arguments) == 0 {
-		fmt.Fprintln(os.Stderr, "usage: pgrun -- command [arguments]")
+		fmt.Fprintln(os.Stderr, "usage: pgrun [-events file] -- command [arguments]")
 		os.Exit(2)
 	}
-	code, err := run(arguments)
+	code, err := run(arguments, *events)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "pgrun:", err)
 	}
 	os.Exit(code)
 }
 
-func run(arguments []string) (code int, err error) {
+func run(arguments []string, events string) (code int, err error) {
 	server, err := obtain(context.Background())
 	if err != nil {
 		return 1, err
@@ -49,7 +51,7 @@ func run(arguments []string) (code int, err error) {
 		return 1, err
 	}
 	if len(arguments) > 1 && arguments[0] == "go" && arguments[1] == "test" {
-		return runTests(arguments)
+		return runTests(arguments, events)
 	}
 	command := exec.Command(arguments[0], arguments[1:]...)
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -61,9 +63,18 @@ func run(arguments []string) (code int, err error) {
 }
 
 // runTests runs "go test" with -json and reports on its events.
-func runTests(arguments []string) (int, error) {
+func runTests(arguments []string, keepIn string) (int, error) {
 	if !slices.Contains(arguments, "-json") {
 		arguments = slices.Insert(slices.Clone(arguments), 2, "-json")
+	}
+	report := newReport(os.Stdout)
+	if keepIn != "" {
+		kept, err := os.Create(keepIn)
+		if err != nil {
+			return 1, err
+		}
+		defer kept.Close()
+		report.kept = json.NewEncoder(kept)
 	}
 	command := exec.Command(arguments[0], arguments[1:]...)
 	command.Stderr = os.Stderr
@@ -75,7 +86,6 @@ func runTests(arguments []string) (int, error) {
 		return 1, err
 	}
 	defer passSignals(command)()
-	report := newReport(os.Stdout)
 	readErr := report.read(events)
 	code, err := exitCode(command.Wait())
 	report.close()

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -22,11 +23,16 @@ type event struct {
 // report turns the events into one line a package, the whole output of what failed, and a count.
 type report struct {
 	out      io.Writer
+	kept     *json.Encoder // for how every test ended; nil keeps nothing
 	packages map[string]*packageReport
 
 	passed, failed, skipped, onSQLite, onPostgres int
-	brokenPackages                                int // failed without a failed test: a build, a crash, a timeout
+	failure                                       error // of keeping
+	brokenPackages                                int   // failed without a failed test: a build, a crash, a timeout
 }
+
+// ended is how a test ended, as it is kept.
+type ended struct{ Action, Package, Test string }
 
 type packageReport struct {
 	order   []string // the tests as they ended
@@ -52,7 +58,7 @@ func (r *report) read(input io.Reader) error {
 			}
 		}
 		if err == io.EOF {
-			return nil
+			return r.failure
 		}
 		if err != nil {
 			return fmt.Errorf("read test events: %w", err)
@@ -82,6 +88,9 @@ func (r *report) add(e event) {
 		if e.Test == "" {
 			r.finish(e, p)
 			return
+		}
+		if r.kept != nil {
+			r.failure = errors.Join(r.failure, r.kept.Encode(ended{e.Action, e.Package, e.Test}))
 		}
 		p.order = append(p.order, e.Test)
 		p.outcome[e.Test] = e.Action

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -33,6 +34,8 @@ no event
 `
 	var out strings.Builder
 	report := newReport(&out)
+	var kept strings.Builder
+	report.kept = json.NewEncoder(&kept)
 	require.NoError(t, report.read(strings.NewReader(events)))
 	report.close()
 	text := out.String()
@@ -44,4 +47,6 @@ no event
 		require.Contains(t, text, want)
 	}
 	require.NotContains(t, text, "noise of a success")
+	require.Contains(t, kept.String(), `{"Action":"fail","Package":"p","Test":"TestA/postgres"}`+"\n")
+	require.Equal(t, 10, strings.Count(kept.String(), "\n"))
 }

@@ -40,6 +40,8 @@ type Config struct {
 	// Autocomplete is how long after its creation a payment completes by itself. A negative value is
 	// AutocompleteOff, 0 completes at once.
 	Autocomplete time.Duration
+	// Chaos, when not 0, is the seed from which every payment that asks for no scenario draws one.
+	Chaos uint64
 	// Logger takes what happens; nil is silence.
 	Logger *slog.Logger
 	// Now is the clock; nil is the system's.
@@ -64,6 +66,12 @@ type Bank struct {
 	books      books
 	webhookURL string
 	active     int // deliveries under way
+
+	// What scenarios need to remember; a restart forgets it.
+	scenarioForAll string
+	chaos          uint64
+	tries          map[string]int // calls, by transaction
+	lies           map[string]int // look-ups, by payment
 }
 
 // New opens the bank on its ledger and reads it. The caller must Close the bank.
@@ -89,6 +97,9 @@ func New(cfg Config) (*Bank, error) {
 		halt:         make(chan struct{}),
 		books:        newBooks(),
 		webhookURL:   cfg.WebhookURL,
+		chaos:        cfg.Chaos,
+		tries:        make(map[string]int),
+		lies:         make(map[string]int),
 	}
 	if b.logger == nil {
 		b.logger = slog.New(slog.DiscardHandler)

@@ -236,7 +236,25 @@ type customer struct {
 
 	mu     sync.Mutex
 	got    []notice
+	forged int                                              // attempts that were refused because their signature or time does not hold
+	wary   bool                                             // refuses those in place of failing the test
 	answer func(http.ResponseWriter, *http.Request, notice) // 204 when nil
+}
+
+// refuses says whether a wary customer takes the attempt for forged.
+func (c *customer) refuses(signer *standardwebhooks.Webhook, raw []byte, header http.Header) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.wary {
+		return false
+	}
+	stamp := header.Get("Webhook-Timestamp")
+	late := stamp != fmt.Sprint(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC).Unix())
+	if late || signer.VerifyIgnoringTimestamp(raw, header) != nil {
+		c.forged++
+		return true
+	}
+	return false
 }
 
 func newCustomer(t *testing.T) *customer {
@@ -250,6 +268,10 @@ func newCustomer(t *testing.T) *customer {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, err := io.ReadAll(r.Body)
 		assert.NoError(t, err)
+		if c.refuses(signers[0], raw, r.Header) {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
 		for _, signer := range signers {
 			assert.NoError(t, signer.VerifyIgnoringTimestamp(raw, r.Header))
 		}

@@ -59,6 +59,7 @@ type payment struct {
 	Target        *target         `json:"external_target,omitempty"`
 	Metadata      json.RawMessage `json:"metadata,omitempty"` // as text: nobody reads it, and a map for each would be most of the memory
 	Scenario      string          `json:"scenario,omitempty"`
+	NamedAccount  string          `json:"named_account,omitempty"` // the customer's account as the webhooks name it
 	Traceparent   string          `json:"traceparent,omitempty"`
 	DueAt         *time.Time      `json:"due_at,omitempty"` // when it settles by itself
 	CreatedAt     time.Time       `json:"created_at"`
@@ -107,6 +108,7 @@ type entry struct {
 type givenAnswer struct {
 	fingerprint [sha256.Size]byte
 	at          place
+	given       time.Time
 }
 
 // toldEvent is the webhook with the index in the record at the place.
@@ -155,7 +157,7 @@ func (k *books) replay(line []byte, at place) error {
 func (k *books) apply(r *record, at place) {
 	k.seq = r.Seq
 	if r.Answer != nil {
-		k.answers[r.Answer.Key] = givenAnswer{fingerprint: sha256.Sum256([]byte(r.Answer.Fingerprint)), at: at}
+		k.answers[r.Answer.Key] = givenAnswer{fingerprint: sha256.Sum256([]byte(r.Answer.Fingerprint)), at: at, given: r.At}
 	}
 	if r.Payment == nil {
 		k.take(r.PaymentID, r.Delivered+r.Abandoned)

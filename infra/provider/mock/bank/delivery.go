@@ -31,7 +31,9 @@ type delivery struct {
 	webhook     *webhook
 	url         string
 	traceparent string
+	script      scenario
 	copies      int
+	attempt     int // 0 for the first
 }
 
 // newDeliveryClient goes straight to the URL: no proxy, and a redirect is an answer like any other.
@@ -103,7 +105,9 @@ func (b *Bank) job(e *entry) delivery {
 		webhook:     e.outbox[0],
 		url:         b.webhookURL,
 		traceparent: e.Traceparent,
+		script:      scenarios[e.Scenario],
 		copies:      max(1, scenarios[e.Scenario].copies),
+		attempt:     e.outbox[0].attempts,
 	}
 }
 
@@ -121,11 +125,11 @@ func (b *Bank) deliver(ctx context.Context, d delivery) {
 	outcomes := make([]error, d.copies)
 	var copies sync.WaitGroup
 	for i := range together {
-		copies.Go(func() { outcomes[i] = b.post(ctx, d) })
+		copies.Go(func() { outcomes[i] = b.post(ctx, d, d.bodyOf(i)) })
 	}
 	copies.Wait()
 	for i := together; i < d.copies; i++ {
-		outcomes[i] = b.post(ctx, d)
+		outcomes[i] = b.post(ctx, d, d.bodyOf(i))
 	}
 	var failed error
 	for _, err := range outcomes {
@@ -136,16 +140,20 @@ func (b *Bank) deliver(ctx context.Context, d delivery) {
 	b.finish(d, failed)
 }
 
-// post sends the webhook once. Every attempt has a fresh timestamp and signature and the same id and body.
-func (b *Bank) post(ctx context.Context, d delivery) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader(d.webhook.Body))
+// post sends the webhook once. Every attempt has a fresh timestamp and signature and the same id and body, unless a scenario spoils
+// it.
+func (b *Bank) post(ctx context.Context, d delivery, body []byte) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("webhook request: %w", err)
 	}
-	at := b.now()
-	signatures := make([]string, 0, len(b.signers))
-	for _, signer := range b.signers {
-		signature, err := signer.Sign(d.webhook.ID, at, d.webhook.Body)
+	at, signers, err := d.signing(b.now(), b.signers)
+	if err != nil {
+		return fmt.Errorf("sign webhook: %w", err)
+	}
+	signatures := make([]string, 0, len(signers))
+	for _, signer := range signers {
+		signature, err := signer.Sign(d.webhook.ID, at, body)
 		if err != nil {
 			return fmt.Errorf("sign webhook: %w", err)
 		}

@@ -41,6 +41,7 @@ func (b *Bank) Handler() http.Handler {
 	api.HandleFunc("POST /disputes/{id}/lost", b.postDisputeEnd(disputeLost))
 	api.HandleFunc("GET /events", b.getEvents)
 	api.HandleFunc("GET /ledger", b.getLedger)
+	api.HandleFunc("PUT /scenario", b.putScenario)
 
 	root := http.NewServeMux()
 	root.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -158,7 +159,10 @@ func (b *Bank) postCreate(kind Kind) http.HandlerFunc {
 			return
 		}
 		if created != nil {
-			b.holdBack(r, created, scenarios[in.Metadata[ScenarioKey]])
+			b.holdBack(r, created, got.script)
+			if b.spoilAnswer(w, r, got.script, got) {
+				return
+			}
 		}
 		if got.replayed {
 			w.Header().Set("Idempotency-Replayed", "true")
@@ -202,7 +206,7 @@ func (b *Bank) getPayment(w http.ResponseWriter, r *http.Request) {
 	e, found := b.books.payments[r.PathValue("id")]
 	var view paymentView
 	if found {
-		view = e.view()
+		view = b.seen(e)
 	}
 	b.mu.Unlock()
 	if !found {
@@ -222,7 +226,7 @@ func (b *Bank) getPayments(w http.ResponseWriter, r *http.Request) {
 	list := []paymentView{}
 	b.mu.Lock()
 	for _, e := range b.books.byTransaction[transactionID] {
-		list = append(list, e.view())
+		list = append(list, b.seen(e))
 	}
 	b.mu.Unlock()
 	b.replyDurable(w, map[string]any{"data": list})
@@ -370,6 +374,9 @@ func (b *Bank) replyError(w http.ResponseWriter, err error) {
 	default:
 		b.logger.Error("mock bank cannot answer", "error", err)
 		no = &refusal{http.StatusInternalServerError, "internal", "Something went wrong."}
+	}
+	if no.status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1")
 	}
 	b.reply(w, no.status, errorBody(no))
 }

@@ -27,6 +27,7 @@ type answer struct {
 	status   int
 	body     []byte
 	replayed bool
+	script   scenario // of the payment that the call has created
 }
 
 // create takes a payment, or repeats the answer that its key got before. The answer must not leave the bank
@@ -38,19 +39,22 @@ func (b *Bank) create(kind Kind, key string, in createRequest, traceparent strin
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if given, found := b.books.answers[key]; found {
+	if given, found := b.books.answers[key]; found && b.clock().Sub(given.given) < keyLife {
 		again, err := b.again(given, print)
 		return again, nil, err
 	}
-	script, known := scenarios[in.Metadata[ScenarioKey]]
+	name := b.nameFor(in)
+	script, known := scenarios[name]
 	if !known {
-		return answer{}, nil, &refusal{http.StatusUnprocessableEntity, "unknown_scenario",
-			"mock_scenario is one of: " + strings.Join(Scenarios(), ", ") + "."}
+		return answer{}, nil, unknownScenario()
 	}
-	if script.refusal != nil {
-		return b.refuse(key, print, script.refusal)
+	switch no, kept := b.refusedFor(script, in.TransactionID); {
+	case kept:
+		return b.refuse(key, print, no)
+	case no != nil:
+		return answer{}, nil, no
 	}
-	return b.accept(kind, key, print, in, script, traceparent)
+	return b.accept(kind, key, print, in, name, traceparent)
 }
 
 // again is the answer that a key got before.
@@ -89,8 +93,8 @@ func (b *Bank) refuse(key, print string, no *refusal) (answer, *entry, error) {
 	return answer{status: no.status, body: body}, nil, nil
 }
 
-func (b *Bank) accept(kind Kind, key, print string, in createRequest, script scenario, traceparent string) (answer, *entry, error) {
-	now := b.clock()
+func (b *Bank) accept(kind Kind, key, print string, in createRequest, name, traceparent string) (answer, *entry, error) {
+	now, script := b.clock(), scenarios[name]
 	metadata, err := in.metadata()
 	if err != nil {
 		return answer{}, nil, err
@@ -105,7 +109,8 @@ func (b *Bank) accept(kind Kind, key, print string, in createRequest, script sce
 		State:         StatePending,
 		Target:        in.Target,
 		Metadata:      metadata,
-		Scenario:      in.Metadata[ScenarioKey],
+		Scenario:      name,
+		NamedAccount:  script.account,
 		Traceparent:   traceparent,
 		DueAt:         script.dueAt(now, b.autocomplete),
 		CreatedAt:     now,
@@ -131,7 +136,7 @@ func (b *Bank) accept(kind Kind, key, print string, in createRequest, script sce
 		return answer{}, nil, err
 	}
 	b.nudge()
-	return answer{status: http.StatusCreated, body: body}, b.books.payments[p.ID], nil
+	return answer{status: http.StatusCreated, body: body, script: script}, b.books.payments[p.ID], nil
 }
 
 // settle moves a pending payment to a final state and queues its webhooks. The caller holds b.mu.
@@ -246,6 +251,7 @@ type webhookBody struct {
 type webhookData struct {
 	PaymentID     string `json:"payment_id"`
 	TransactionID string `json:"transaction_id"`
+	AccountID     string `json:"account_id,omitempty"` // the customer's own, where a scenario names one
 	RefundID      string `json:"refund_id,omitempty"`
 	// RefundTransactionID is the customer's own id of a refund that it asked for.
 	RefundTransactionID string   `json:"refund_transaction_id,omitempty"`
@@ -270,7 +276,7 @@ func newWebhook(p *payment, now time.Time) (*webhook, error) {
 
 // data is what every webhook about the payment has.
 func (p *payment) data() webhookData {
-	data := webhookData{PaymentID: p.ID, TransactionID: p.TransactionID, Amount: p.Amount, Currency: p.Currency}
+	data := webhookData{PaymentID: p.ID, TransactionID: p.TransactionID, AccountID: p.NamedAccount, Amount: p.Amount, Currency: p.Currency}
 	if p.Moved != nil {
 		data.Amount, data.Currency = p.Moved.Amount, p.Moved.Currency
 	}

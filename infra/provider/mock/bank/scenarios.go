@@ -34,6 +34,8 @@ type scenario struct {
 	silent bool
 	// after is what happens once the payment is completed, at once and in this order.
 	after []step
+	// faults is what is wrong with answers, look-ups and deliveries.
+	faults
 }
 
 // step is one thing that happens to a completed payment, with its notices.
@@ -61,6 +63,21 @@ var scenarios = map[string]scenario{
 	"reorder":       {finalFirst: true},
 
 	"timeout_but_charged": {holdAnswer: true},
+
+	"drop_answer":   {faults: faults{answer: cutAnswer}},
+	"slow_answer":   {faults: faults{answer: slowAnswer}},
+	"garbled":       {faults: faults{answer: garbledAnswer}},
+	"other_answer":  {faults: faults{answer: otherAnswer}},
+	"rate_limited":  {faults: faults{first: &refusal{http.StatusTooManyRequests, "rate_limited", "Too many calls."}}},
+	"unavailable":   {faults: faults{first: &refusal{http.StatusServiceUnavailable, "unavailable", "The bank is busy."}}},
+	"stored_500":    {faults: faults{stored: &refusal{http.StatusInternalServerError, "internal", "Something went wrong."}}},
+	"lagging":       {faults: faults{lookUp: lagging}},
+	"lying":         {faults: faults{lookUp: lying}},
+	"forged":        {faults: faults{spoiled: []spoil{anotherSecret, noSignature}}},
+	"out_of_time":   {faults: faults{spoiled: []spoil{tenMinutesAgo, inTenMinutes}}},
+	"changed_body":  {copies: 2, faults: faults{altered: true}},
+	"other_account": {faults: faults{account: otherAccount}},
+	"unknown_type":  {after: []step{speakOfNothing}},
 
 	"drop":            {silent: true},
 	"partial_capture": {moved: func(amount int64, currency string) moved { return moved{max(1, amount/2), currency} }},

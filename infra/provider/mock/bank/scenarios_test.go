@@ -13,8 +13,10 @@ import (
 )
 
 func TestScenarioNames(t *testing.T) {
-	assert.Equal(t, []string{"decline", "decline_later", "dispute", "dispute_lost", "dispute_won", "drop", "duplicate", "early", "fee", "late",
-		"paid_then_failed", "partial_capture", "refund", "refund_fails", "reorder", "return", "timeout_but_charged", "wrong_amount", "wrong_currency"},
+	assert.Equal(t, []string{"changed_body", "decline", "decline_later", "dispute", "dispute_lost", "dispute_won", "drop", "drop_answer", "duplicate",
+		"early", "fee", "forged", "garbled", "lagging", "late", "lying", "other_account", "other_answer", "out_of_time", "paid_then_failed",
+		"partial_capture", "rate_limited", "refund", "refund_fails", "reorder", "return", "slow_answer", "stored_500", "timeout_but_charged",
+		"unavailable", "unknown_type", "wrong_amount", "wrong_currency"},
 		bank.Scenarios())
 }
 
