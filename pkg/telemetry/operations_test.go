@@ -48,7 +48,9 @@ func told(t *testing.T) string {
 	require.NoError(t, m.ObserveDeliveries(func(context.Context) (int64, time.Duration, error) { return 1, time.Second, nil }))
 	m.Listed("mock", 1)
 	require.NoError(t, m.ObserveReconciliation(Reconciled{
-		MarkAge:     func(context.Context) (map[string]time.Duration, error) { return map[string]time.Duration{"mock": time.Second}, nil },
+		MarkAge: func(context.Context) (map[string]time.Duration, error) {
+			return map[string]time.Duration{"mock": time.Second}, nil
+		},
 		Differences: func(context.Context) (map[string]int64, error) { return map[string]int64{"mock": 1}, nil },
 	}))
 	recorder := httptest.NewRecorder()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -35,7 +36,7 @@ func (s *Service) due(ctx context.Context) (dueWork, error) {
 		if err != nil {
 			return dueWork{}, err
 		}
-		if asked || (!now.Before(mark.ListedAt.Add(s.cfg.ListEvery)) && !s.resting("list", provider, now)) {
+		if asked || (isDue(mark.ListedAt, now, s.cfg.ListEvery) && !s.resting("list", provider, now)) {
 			d.listings = append(d.listings, provider)
 		}
 	}
@@ -44,10 +45,16 @@ func (s *Service) due(ctx context.Context) (dueWork, error) {
 		if err != nil {
 			return dueWork{}, err
 		}
-		late := len(runs) == 0 || !now.Before(runs[0].StartedAt.Add(s.cfg.MatchEvery))
+		late := len(runs) == 0 || isDue(runs[0].StartedAt, now, s.cfg.MatchEvery)
 		if asked || (late && !s.resting("match", provider, now)) {
 			d.matches = append(d.matches, provider)
 		}
 	}
 	return d, nil
+}
+
+// isDue says whether the interval is over. A last time far in the future is one of a clock that was put back since.
+func isDue(last, now time.Time, every time.Duration) bool {
+	age := now.Sub(last)
+	return age >= every || age < -every
 }

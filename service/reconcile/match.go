@@ -41,7 +41,7 @@ func (s *Service) match(ctx context.Context, name string, l lease) error {
 		delete(theirs, ours.MovementKey)
 		switch {
 		case ours.Amount == their.Amount: // one that is not there is of 0
-			if found {
+			if ours.Amount != 0 {
 				run.Matched++
 			}
 		case found:
