@@ -169,6 +169,7 @@ func TestF51_NothingIsLostWithOurClockOff(t *testing.T) {
 				require.Equal(t, 400, response.StatusCode, "the signature is of another time than ours")
 				r.reconciles()
 				require.EqualValues(t, 90_00, r.posted(euros))
+				r.advance(-off)
 			})
 		})
 	}
@@ -227,6 +228,9 @@ func TestI21_DriftIsFoundAndGone(t *testing.T) {
 		require.EqualValues(t, 2, mended.Runs[0].Closed)
 		require.EqualValues(t, 2, r.count("SELECT COUNT(*) FROM reviews WHERE kind = 'drift' AND outcome = 'disappeared'"))
 		require.EqualValues(t, 2, r.count("SELECT COUNT(*) FROM audit WHERE action = 'review.settled' AND actor = 'system'"))
+		r.until(func() bool {
+			return r.count("SELECT COUNT(*) FROM transactions WHERE next_attempt_at < ?", r.app.Clock()) == 0
+		}, "the deposit that other money came for is asked about")
 	})
 }
 

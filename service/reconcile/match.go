@@ -107,7 +107,7 @@ func (s *Service) report(ctx context.Context, run account.ReconciliationRun, see
 	for _, d := range found {
 		s.cfg.Meter.Alert(account.ReviewDrift)
 		s.cfg.Log.ErrorContext(ctx, "alert: "+account.ReviewDrift, "alert", account.ReviewDrift, "provider", d.Provider, "effect", d.Effect,
-			"ref", d.Ref, "currency", d.Currency, "ours", d.Ours, "theirs", d.Theirs, "review_id", d.ReviewID)
+			"ref", d.Ref, "currency", d.Currency, "ours", amountOf(d.Ours), "theirs", amountOf(d.Theirs), "review_id", d.ReviewID)
 	}
 	s.cfg.Log.InfoContext(ctx, "clearing accounts compared", "provider", run.Provider, "matched", run.Matched, "under_way", run.UnderWay,
 		"differences", run.Differences, "found", run.Found, "closed", run.Closed)
@@ -119,4 +119,12 @@ func latest(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// amountOf is a side of a difference for the log.
+func amountOf(side *int64) any {
+	if side == nil {
+		return "none"
+	}
+	return *side
 }
