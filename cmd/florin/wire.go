@@ -214,6 +214,7 @@ func (a *App) buildServices(options Options) (err error) {
 		Providers:       accountsvc.Providers{Default: a.Config.PaymentProvider, ByName: a.providers},
 		PayoutAccounts:  map[string]account.PayoutAccounts{stripe.Name: a.payoutAccounts},
 		DepositFailures: map[string]account.DepositFailures{stripe.Name: database.NewDepositFailures(a.DB)},
+		Reviews:         database.NewReviews(a.DB),
 		Rates:           fx.NewGuard(rates, 0, a.Clock),
 		Waiter:          a.Waiters,
 		Clock:           a.Clock,
@@ -266,6 +267,8 @@ func (a *App) buildServer(options Options) error {
 		Auth:        webauth.New(a.Auth),
 		Health:      a.health(),
 		DeadLetters: a.Letters,
+		Reviews:     a.Service,
+		Reconciler:  a.Reconciler,
 		Events: events.New(events.Deps{
 			Hub: a.Streams, Verifier: a.Auth, Sent: a.Metrics.Streamed, Log: a.Log, Times: options.StreamTimes,
 		}),

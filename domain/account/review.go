@@ -68,9 +68,9 @@ type ReviewFilter struct {
 
 // Standing is the money that a review's transaction has put where a person must decide about it.
 type Standing struct {
-	// Suspense is what is in suspense, less what was settled of it: above zero money of somebody else, below zero a loss.
+	// Suspense is what went into suspense: above zero money of somebody else, below zero a loss. The zero Money for none.
 	Suspense money.Money
-	// Receivable is what the transaction has made its account owe; some of that may have been paid since.
+	// Receivable is what the transaction has made its account owe; some of that may have been paid since. The zero Money for none.
 	Receivable money.Money
 }
 
@@ -82,8 +82,6 @@ type Reviews interface {
 	FindReview(ctx context.Context, id uuid.UUID) (Review, error)
 	// FindAnyTransaction returns a transaction whoever's it is. errs.NotFound.
 	FindAnyTransaction(ctx context.Context, id uuid.UUID) (*Transaction, error)
-	// FindStanding adds up what a transaction has put in suspense and on receivable, and what settlements took from suspense.
-	FindStanding(ctx context.Context, t *Transaction) (Standing, error)
-	// FindAnyAccount returns a user's account whoever's it is. errs.NotFound.
-	FindAnyAccount(ctx context.Context, id uuid.UUID) (*Account, error)
+	// FindStanding adds up what the entries of a transaction have put in suspense and on receivable.
+	FindStanding(ctx context.Context, transactionID uuid.UUID) (Standing, error)
 }

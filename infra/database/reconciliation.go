@@ -3,13 +3,11 @@ package database
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"florin/domain/account"
-	"florin/domain/errs"
 	"florin/domain/user"
 )
 
@@ -106,8 +104,8 @@ func (r *Reconciliations) OurMovements(ctx context.Context, provider string, eac
 
 // AddRequest implements account.Reconciliations.
 func (r *Reconciliations) AddRequest(ctx context.Context, by account.Operator) (account.ReconciliationRequest, error) {
-	if strings.TrimSpace(by.Reason) == "" {
-		return account.ReconciliationRequest{}, errs.InField("reason", "reason_required", "Say why, for the audit.")
+	if err := by.CheckReason(); err != nil {
+		return account.ReconciliationRequest{}, err
 	}
 	id, errID := uuid.NewV7()
 	auditID, errAudit := uuid.NewV7()

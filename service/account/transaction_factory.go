@@ -66,6 +66,15 @@ func newFee(id uuid.UUID, of *account.Transaction, amount money.Money, ref strin
 	}
 }
 
+// newSettlement is a person's decision on money that waited for one. It asks no provider, and is ours alone unless an account is
+// credited.
+func newSettlement(id uuid.UUID, of *account.Transaction, amount money.Money, from string, now time.Time) *account.Transaction {
+	return &account.Transaction{
+		ID: id, Type: account.TypeCorrection, Amount: amount, Posted: amount, Provider: account.ProviderInternal, LinkedID: of.ID,
+		Metadata: map[string]string{settledFrom: from}, Attempt: 1, CreatedAt: now, UpdatedAt: now,
+	}
+}
+
 // ownSide is the lines of one account in a posting, together with what it owes and what it could not take.
 type ownSide struct {
 	lines []ledger.Entry
