@@ -95,6 +95,8 @@ type crashWorld struct {
 	store   string       // the database's URL
 	server  *crashServer // nil while none lives
 	tap     *bankTap
+	// startArmed is the point at which the next server that starts dies, "" for none.
+	startArmed string
 
 	me            *client
 	loggedIn      time.Time
