@@ -72,7 +72,7 @@ func TestF45_SurplusIsCreditedOnceByWhoeverDecides(t *testing.T) {
 		r.settles(boss, id, "credit_account", "").refused(t, 422, "destination_unavailable")
 		r.settles(boss, id, "credit_account", uuid.NewString()).refused(t, 422, "destination_unavailable")
 		r.settles(boss, id, "credit_account", dollars).refused(t, 422, "destination_unavailable")
-		r.settles(boss, id, "write_off", euros).refused(t, 422, "not_allowed")
+		r.settles(boss, id, "write_off", euros).refused(t, 422, "outcome_not_allowed")
 		r.administer(boss, "POST", "/admin/reviews/"+id+"/settle", `{"outcome":"write_off","reason":" "}`).refused(t, 422, "reason_required")
 		require.Equal(t, 403, r.settles(c.token, id, "credit_account", euros).status)
 		require.Equal(t, 404, r.settles(boss, uuid.NewString(), "dismiss", "").status)

@@ -32,7 +32,7 @@ var (
 	errSettled    = errs.New(errs.Conflict, "already_settled", "The review was settled before.")
 	errOutcome    = errs.InField("outcome", "outcome_not_allowed", "This cannot be decided here; the review says what can.")
 	errCredited   = errs.InField("account_id", "destination_unavailable", "The account is unknown, closed, or in another currency.")
-	errNotNamed   = errs.InField("account_id", "not_allowed", "Only credit_account takes an account.")
+	errNotNamed   = errs.InField("account_id", "outcome_not_allowed", "Only credit_account takes an account.")
 )
 
 // SettleReview books a decision, once: the outcome, the review and the audit in one commit. It refuses with errs.NotFound,
