@@ -43,7 +43,9 @@ func TestF64_KilledWhileReconciling(t *testing.T) {
 		w.returns(unheard)
 		w.await(q.id, "completed")
 		w.look(func() {
-			w.until(func() bool { return w.count("SELECT COUNT(*) FROM inbox WHERE payment_id = ? AND kind = 'payment.completed'", payment) == 1 },
+			w.until(func() bool {
+				return w.count("SELECT COUNT(*) FROM inbox WHERE payment_id = ? AND kind = 'payment.completed'", payment) == 1
+			},
 				"the event is listed")
 		})
 		q.completed()

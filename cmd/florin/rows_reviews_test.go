@@ -13,7 +13,9 @@ import (
 // reviewOf waits for the one review of the kind and returns its id.
 func (r *rig) reviewOf(kind string) string {
 	r.t.Helper()
-	r.until(func() bool { return r.count("SELECT COUNT(*) FROM reviews WHERE kind = ? AND status = 'open'", kind) == 1 }, "one open review %s", kind)
+	r.until(func() bool {
+		return r.count("SELECT COUNT(*) FROM reviews WHERE kind = ? AND status = 'open'", kind) == 1
+	}, "one open review %s", kind)
 	return r.column("SELECT id FROM reviews WHERE kind = ? AND status = 'open'", kind)[0]
 }
 
@@ -252,4 +254,80 @@ func TestReviewsAndReconciliationByCommand(t *testing.T) {
 		require.Zero(t, code, stderr)
 		require.EqualValues(t, 3, r.count("SELECT COUNT(*) FROM audit WHERE action = 'reconciliation.requested'"))
 	}, func(_ *Config, o *Options) { o.Reconcile.Look = 20 * time.Millisecond })
+}
+
+// TestF45_SurplusIsReturnedToItsPayer: by the provider's refund of the payment that it came with. One that fails leaves the money where
+// it was, for another decision.
+func TestF45_SurplusIsReturnedToItsPayer(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		boss := r.admin().token
+		c := r.user()
+		euros := c.open("EUR")
+		d := c.depositWith("wrong_amount", euros, "100.00", "EUR")
+		r.complete(d.text(t, "payment_id"))
+		review := r.reviewOf("surplus")
+		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
+		begun := func(review string) string {
+			_, outcomes := r.decision(boss, review)
+			require.Contains(t, outcomes, "return_to_payer")
+			require.Equal(t, 200, r.settles(boss, review, "return_to_payer", "").status)
+			r.settledOnce(boss, review)
+			id := r.column("SELECT settlement_id FROM reviews WHERE id = ?", review)[0]
+			r.until(func() bool { return r.statusIn(id) == "pending" }, "the bank has the refund")
+			require.EqualValues(t, 1_00, r.systemBalance("suspense", "EUR"), "it stays ours to give until the bank has given it")
+			return id
+		}
+		first := begun(review)
+		refund := func(id string) string { return r.column("SELECT payment_id FROM transactions WHERE id = ?", id)[0] }
+		require.Equal(t, 200, r.bank("POST", "/refunds/"+refund(first)+"/fail", "{}").status)
+		again := r.reviewOf("return_failed")
+		require.Equal(t, "failed", r.statusIn(first))
+		standing, _ := r.decision(boss, again)
+		require.Equal(t, "1.00 EUR", standing)
+
+		second := begun(again)
+		require.Equal(t, 200, r.bank("POST", "/refunds/"+refund(second)+"/complete", "{}").status)
+		r.until(func() bool { return r.statusIn(second) == "completed" }, "the bank has given it back")
+		r.quiet()
+		require.Zero(t, r.systemBalance("suspense", "EUR"))
+		require.Equal(t, "100.00 0.00 100.00", c.balance(euros), "the user's money is not touched")
+		require.Zero(t, r.count("SELECT COUNT(*) FROM reviews WHERE status = 'open'"))
+		r.advance(25 * time.Hour)
+		r.reconciles()
+		require.Zero(t, r.count("SELECT COUNT(*) FROM reconciliation_differences"))
+	})
+}
+
+// TestF84_ExpiryRacesThePaidWebhook: whichever the bank lets win, we say the same.
+func TestF84_ExpiryRacesThePaidWebhook(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		c := r.user()
+		euros := c.open("EUR")
+		const payments = 12
+		ids, paid := make([]string, payments), make([]bool, payments)
+		names := make([]string, payments)
+		for i := range ids {
+			d := c.deposit(euros, "10.00", "EUR")
+			ids[i], names[i] = d.text(t, "id"), d.text(t, "payment_id")
+		}
+		r.quiet()
+		r.advance(25 * time.Hour)
+		atOnce(payments+2, func(i int) {
+			if i >= payments {
+				r.sweeps()
+				return
+			}
+			paid[i] = r.bank("POST", "/payments/"+names[i]+"/complete", "{}").status == 200
+		})
+		want := int64(0)
+		for i, id := range ids {
+			end := "failed"
+			if paid[i] {
+				end, want = "completed", want+10_00
+			}
+			r.until(func() bool { return r.statusIn(id) == end }, "%s is %s", id, end)
+		}
+		require.Equal(t, want, r.posted(euros))
+		require.EqualValues(t, payments, r.count("SELECT COUNT(*) FROM effects WHERE effect IN ('completed', 'failed')"))
+	})
 }

@@ -114,6 +114,8 @@ func (c *confirmation) act(ctx context.Context) error {
 	case t.Provider != c.event.Provider:
 		c.quarantine("foreign_event", "payment of another provider")
 		return nil
+	case t.Type == account.TypeUnmatched && (c.event.Kind == account.ReceivedRefunded || c.event.Kind == account.ReceivedRefundFailed):
+		return c.returnToPayer(ctx)
 	case c.event.AccountID != uuid.Nil && c.event.AccountID != t.AccountID:
 		c.quarantine("foreign_account", "the event names another account than our row")
 		return nil

@@ -30,6 +30,9 @@ var errAskProvider = errors.New("the provider must be asked first")
 // errRefundNamed is an event that names a refund of ours in the place of the payment.
 var errRefundNamed = errors.New("the event names a refund")
 
+// errReturnNamed is an event about a refund of money that belongs to no payment, which names the payment that it came with.
+var errReturnNamed = errors.New("the event names a refund of unmatched money")
+
 // errConsult is an event that does not state its facts.
 var errConsult = errors.New("the provider must be consulted")
 
@@ -145,6 +148,7 @@ func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent,
 		}
 	}
 	var c *confirmation
+	var elsewhere uuid.UUID
 	err = s.ledger.Do(ctx, needs, func(ctx context.Context, u account.UnitOfWork) error {
 		c = &confirmation{Service: s, event: event, unit: u, ids: ids, now: s.now(), belief: believed}
 		if event.Cause == account.CauseReport || event.Cause == account.CauseListing {
@@ -155,8 +159,16 @@ func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent,
 		if t := c.transaction; t != nil && t.Type == account.TypeRefund && follows(event.Kind) {
 			return errRefundNamed
 		}
+		if returned, ok := c.returnNamed(); ok && returned.LinkedID != id {
+			elsewhere = returned.LinkedID
+			return errReturnNamed
+		}
 		return c.settle(ctx, traceParent(ctx))
 	})
+	if errors.Is(err, errReturnNamed) {
+		event.TransactionID = elsewhere
+		return s.apply(ctx, event, believed)
+	}
 	if errors.Is(err, errRefundNamed) {
 		event.TransactionID, event.FollowID = c.transaction.LinkedID, id
 		return s.apply(ctx, event, believed)

@@ -92,6 +92,9 @@ func (s *Service) detailOf(u account.UnitOfWork, c reviewCase) (ReviewDetail, er
 		d.Outcomes = []account.ReviewOutcome{account.OutcomeWriteOff}
 	default:
 		d.Outcomes = []account.ReviewOutcome{account.OutcomeCreditAccount, account.OutcomeWriteOff}
+		if c.transaction.Type == account.TypeUnmatched && c.transaction.PaymentID != "" {
+			d.Outcomes = append(d.Outcomes, account.OutcomeReturnToPayer)
+		}
 	}
 	return d, nil
 }
@@ -118,7 +121,9 @@ func standing(u account.UnitOfWork, c reviewCase) (money.Money, error) {
 	}
 	rest := c.standing.Suspense
 	for _, f := range u.Followers(c.transaction.ID) {
-		if !f.IsSettlement() || f.Metadata[settledFrom] != suspenseName {
+		settles := f.IsSettlement() && f.Metadata[settledFrom] == suspenseName
+		returns := isReturn(f, c.transaction) && f.Status() != account.PaymentStatusFailed
+		if !settles && !returns {
 			continue
 		}
 		step := money.Money.Sub

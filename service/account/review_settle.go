@@ -29,10 +29,10 @@ type Settlement struct {
 }
 
 var (
-	errSettled    = errs.New(errs.Conflict, "already_settled", "The review was settled before.")
-	errOutcome    = errs.InField("outcome", "outcome_not_allowed", "This cannot be decided here; the review says what can.")
-	errCredited   = errs.InField("account_id", "destination_unavailable", "The account is unknown, closed, or in another currency.")
-	errNotNamed   = errs.InField("account_id", "outcome_not_allowed", "Only credit_account takes an account.")
+	errSettled  = errs.New(errs.Conflict, "already_settled", "The review was settled before.")
+	errOutcome  = errs.InField("outcome", "outcome_not_allowed", "This cannot be decided here; the review says what can.")
+	errCredited = errs.InField("account_id", "destination_unavailable", "The account is unknown, closed, or in another currency.")
+	errNotNamed = errs.InField("account_id", "outcome_not_allowed", "Only credit_account takes an account.")
 )
 
 // SettleReview books a decision, once: the outcome, the review and the audit in one commit. It refuses with errs.NotFound,
@@ -112,7 +112,11 @@ func (s *settling) settle(ctx context.Context, auditID uuid.UUID) error {
 	}
 	booked := ""
 	if s.Outcome != account.OutcomeDismiss {
-		if err := s.book(ctx, detail.Standing); err != nil {
+		book := s.book
+		if s.Outcome == account.OutcomeReturnToPayer {
+			book = s.beginReturn
+		}
+		if err := book(ctx, detail.Standing); err != nil {
 			return err
 		}
 		booked = " " + detail.Standing.String() + " " + s.id.String()
