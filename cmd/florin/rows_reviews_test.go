@@ -298,8 +298,8 @@ func TestF45_SurplusIsReturnedToItsPayer(t *testing.T) {
 	})
 }
 
-// TestF84_ExpiryRacesThePaidWebhook: whichever the bank lets win, we say the same.
-func TestF84_ExpiryRacesThePaidWebhook(t *testing.T) {
+// TestF84_ExpiryRacesTheBanksWebhook: whichever the bank lets win, we say the same.
+func TestF84_ExpiryRacesTheBanksWebhook(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		c := r.user()
 		euros := c.open("EUR")
