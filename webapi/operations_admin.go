@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"florin/webapi/deadletter"
+	"florin/webapi/reconciliation"
+	"florin/webapi/review"
 )
 
 const tagDeadLetters = "dead letters"
@@ -45,4 +47,47 @@ var discardDeadLetter = Operation{
 	Description: "What it is about is given up for good. The act is in the audit.",
 	Params:      idParam{}, Body: deadletter.SettleRequest{}, Answers: []Answer{{Status: http.StatusOK, Body: deadletter.DeadLetter{}}},
 	Problems: []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
+}
+
+const tagReviews = "reviews"
+
+var listReviews = Operation{
+	ID: "listReviews", Tag: tagReviews, Summary: "List reviews",
+	Description: "What a person must decide, newest first; the settled ones too unless a status is asked for.",
+	Params: struct {
+		pageParams
+		review.ListParams
+	}{},
+	Answers:  []Answer{{Status: http.StatusOK, Body: review.Reviews{}}},
+	Problems: []int{http.StatusBadRequest},
+}
+
+var getReview = Operation{
+	ID: "getReview", Tag: tagReviews, Summary: "Read a review",
+	Description: "With the money that waits for the decision, and the outcomes that may be decided.",
+	Params:      idParam{}, Answers: []Answer{{Status: http.StatusOK, Body: review.Review{}}},
+	Problems: []int{http.StatusNotFound},
+}
+
+var settleReview = Operation{
+	ID: "settleReview", Tag: tagReviews, Summary: "Settle a review",
+	Description: "Books the outcome with the review and an audit row in one commit, once.",
+	Params:      idParam{}, Body: review.SettleRequest{}, Answers: []Answer{{Status: http.StatusOK, Body: review.Review{}}},
+	Problems: []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
+}
+
+const tagReconciliation = "reconciliation"
+
+var getReconciliation = Operation{
+	ID: "getReconciliation", Tag: tagReconciliation, Summary: "Read how the books compare with the providers",
+	Description: "How far each provider's events are applied, the last comparisons with their own lists, and the open differences, newest first.",
+	Params:      pageParams{}, Answers: []Answer{{Status: http.StatusOK, Body: reconciliation.Reconciliation{}}},
+	Problems: []int{http.StatusBadRequest},
+}
+
+var requestReconciliation = Operation{
+	ID: "requestReconciliation", Tag: tagReconciliation, Summary: "Compare now",
+	Description: "A running server lists the providers' events and compares the books with their own lists, soon. The act is in the audit.",
+	Body:        reconciliation.Request{}, Answers: []Answer{{Status: http.StatusAccepted, Body: reconciliation.Requested{}}},
+	Problems: []int{http.StatusUnprocessableEntity},
 }

@@ -9,6 +9,8 @@ import (
 	"florin/webapi/events"
 	"florin/webapi/health"
 	"florin/webapi/payout"
+	"florin/webapi/reconciliation"
+	"florin/webapi/review"
 	"florin/webapi/transaction"
 	webuser "florin/webapi/user"
 	"florin/webapi/webhookendpoint"
@@ -82,7 +84,10 @@ type handlers struct {
 	health      *health.Handlers
 	docs        *docs
 	letters     *deadletter.Handlers
-	adminDocs   *docs
+	reviews     *review.Handlers
+
+	reconciliation *reconciliation.Handlers
+	adminDocs      *docs
 }
 
 // routes is the whole public surface on one page.

@@ -21,6 +21,13 @@ func adminRoutes(h handlers) []Route {
 		{post, "/admin/dead-letters/:id/redrive", Admin, JSONBody, General, h.letters.Redrive, redriveDeadLetter},
 		{post, "/admin/dead-letters/:id/discard", Admin, JSONBody, General, h.letters.Discard, discardDeadLetter},
 
+		{get, "/admin/reviews", Admin, NoBody, General, h.reviews.List, listReviews},
+		{get, "/admin/reviews/:id", Admin, NoBody, General, h.reviews.Get, getReview},
+		{post, "/admin/reviews/:id/settle", Admin, JSONBody, General, h.reviews.Settle, settleReview},
+
+		{get, "/admin/reconciliation", Admin, NoBody, General, h.reconciliation.Get, getReconciliation},
+		{post, "/admin/reconciliation", Admin, JSONBody, General, h.reconciliation.Request, requestReconciliation},
+
 		{get, "/admin/openapi.json", Admin, NoBody, General, h.adminDocs.Document, openapiDocument},
 	}
 }

@@ -25,6 +25,8 @@ import (
 	"florin/webapi/middleware"
 	"florin/webapi/payout"
 	"florin/webapi/problem"
+	"florin/webapi/reconciliation"
+	"florin/webapi/review"
 	"florin/webapi/transaction"
 	webuser "florin/webapi/user"
 	"florin/webapi/webhookendpoint"
@@ -48,6 +50,8 @@ type Deps struct {
 	Events   *events.Handlers
 	// DeadLetters is for administrators.
 	DeadLetters deadletter.Service
+	Reviews     review.Service
+	Reconciler  reconciliation.Service
 	Verifier    middleware.Verifier
 	// Received takes what providers report; Providers are those that may.
 	Received  webaccount.ReceivedPublisher
@@ -128,7 +132,8 @@ func NewServer(deps Deps) (*Server, error) {
 		endpoints:   webhookendpoint.New(deps.Webhooks, deps.Cursors),
 		transaction: transaction.New(deps.Accounts),
 		user:        deps.Users, auth: deps.Auth, payout: deps.Payouts, events: deps.Events, health: deps.Health, docs: pages, adminDocs: &docs{},
-		letters: deadletter.New(deps.DeadLetters, deps.Cursors),
+		letters: deadletter.New(deps.DeadLetters, deps.Cursors), reviews: review.New(deps.Reviews, deps.Cursors),
+		reconciliation: reconciliation.New(deps.Reconciler, deps.Cursors),
 	}
 	table, adminTable := routes(all), adminRoutes(all)
 	all.docs.document = sync.OnceValues(func() ([]byte, error) { return Document(table) })

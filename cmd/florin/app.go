@@ -27,6 +27,7 @@ import (
 	"florin/service/deadletter"
 	mailsvc "florin/service/mail"
 	"florin/service/payout"
+	"florin/service/reconcile"
 	"florin/service/relay"
 	"florin/service/stream"
 	"florin/service/sweep"
@@ -56,6 +57,7 @@ type App struct {
 	Streams       *stream.Hub
 	Letters       *deadletter.Service
 	Sweep         *sweep.Sweep
+	Reconciler    *reconcile.Service
 	Service       *accountsvc.Service
 	Auth          *auth.Service
 	Users         *usersvc.Service
@@ -130,6 +132,7 @@ func (a *App) Start() {
 	a.startMail()
 	a.loop("redriver", a.delivery, afterStart(a.Letters.NewRedriver(a.durable(), a.redeliver).Run))
 	a.loop("sweep", a.work, afterStart(a.Sweep.Run))
+	a.loop("reconciler", a.work, afterStart(a.Reconciler.Run))
 	a.loop("retention", a.work, afterStart(a.retention().Run))
 	if a.DB.Dialect() == database.Postgres {
 		a.loop("listener", a.delivery, afterStart(database.Listener{

@@ -48,7 +48,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errViolations):
+	case errors.Is(err, errViolations), errors.Is(err, errDrift):
 		return 1
 	case understood:
 		fmt.Fprintln(p.stderr, "florin:", err)
@@ -71,7 +71,8 @@ func (p *program) root() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print JSON")
-	root.AddCommand(serve, p.migrateCommand(), p.verifyCommand(), p.deadLettersCommand(), p.eventsCommand(), p.mockBankCommand(), p.demoCommand(),
+	root.AddCommand(serve, p.migrateCommand(), p.verifyCommand(), p.deadLettersCommand(), p.reviewsCommand(), p.reconcileCommand(), p.eventsCommand(), p.mockBankCommand(),
+		p.demoCommand(),
 		p.versionCommand())
 	return root
 }

@@ -130,6 +130,8 @@ type crashWorld struct {
 	server  *crashServer // nil while none lives
 	died    string       // the crash point at which the last killed server died
 	tap     *bankTap
+	// startArmed is the point at which the next server that starts dies, "" for none.
+	startArmed string
 
 	me            *client
 	loggedIn      time.Time

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"florin/pkg/crashpoint"
 )
 
 // builtCrashing is the program with crash points, built once for the tests that hold it and removed behind the last.
@@ -76,6 +78,7 @@ func (w *crashWorld) start() {
 		"JWT_SECRET=the-secret-of-the-crash-rig-that-signs-tokens", "ADMIN_PASSWORD=" + rigPassword, "RATE_LIMIT=off",
 		"MOCK_BANK_URL=http://" + w.app.bankListener.Addr().String(), "MOCK_BANK_API_KEY=" + rigBankKey, "MOCK_WEBHOOK_SECRET=" + rigWebhookSecret,
 		"FLORIN_TEST_CLOCK_AHEAD=" + time.Duration(w.offset.Load()).String(), "FLORIN_TEST_SINK=" + w.sink(), "FLORIN_TEST_CONTROL=stdin",
+		crashpoint.EnvName + "=" + w.startArmed,
 	}
 	s.command.Stdout, s.command.Stderr = io.Discard, s.log
 	var err error

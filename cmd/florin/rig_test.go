@@ -22,6 +22,7 @@ import (
 	"florin/infra/database"
 	"florin/infra/database/databasetest"
 	"florin/infra/provider/mock/bank"
+	"florin/service/reconcile"
 	"florin/service/sweep"
 	"florin/webapi/contract"
 )
@@ -88,6 +89,8 @@ func (r *rig) configure(dialect database.Dialect, tune ...func(*Config, *Options
 		Clock: func() time.Time { return systemClock().Add(time.Duration(r.offset.Load())) },
 		Log:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Sweep: sweep.Config{Every: 50 * time.Millisecond},
+		// Once at the start; tests that want more say when.
+		Reconcile: reconcile.Config{Look: time.Hour},
 	}
 	for _, f := range tune {
 		f(&r.config, &r.options)

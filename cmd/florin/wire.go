@@ -28,6 +28,7 @@ import (
 	"florin/service/deadletter"
 	mailsvc "florin/service/mail"
 	"florin/service/notification"
+	"florin/service/reconcile"
 	"florin/service/relay"
 	"florin/service/stream"
 	"florin/service/sweep"
@@ -56,6 +57,8 @@ type Options struct {
 	Log   *slog.Logger  // slog.Default() when nil
 	// Sweep tunes the sweep; Due, Payments, Clock and Log are set here.
 	Sweep sweep.Config
+	// Reconcile tunes the reconciliation with providers; its ports, Clock, Log and Meter are set here.
+	Reconcile reconcile.Config
 	// Mail tunes the mails; its ports, Clock and Log are set here.
 	Mail mailsvc.ServiceDeps
 	// Limits tune the payment flow; Amount and PaymentDeadline are the configuration's.
@@ -211,6 +214,7 @@ func (a *App) buildServices(options Options) (err error) {
 		Providers:       accountsvc.Providers{Default: a.Config.PaymentProvider, ByName: a.providers},
 		PayoutAccounts:  map[string]account.PayoutAccounts{stripe.Name: a.payoutAccounts},
 		DepositFailures: map[string]account.DepositFailures{stripe.Name: database.NewDepositFailures(a.DB)},
+		Reviews:         database.NewReviews(a.DB),
 		Rates:           fx.NewGuard(rates, 0, a.Clock),
 		Waiter:          a.Waiters,
 		Clock:           a.Clock,
@@ -233,6 +237,9 @@ func (a *App) buildServices(options Options) (err error) {
 	sweeping := options.Sweep
 	sweeping.Due, sweeping.Payments, sweeping.Clock, sweeping.Log = database.NewDue(a.DB), a.Service, a.Clock, a.Log
 	a.Sweep = sweep.New(sweeping)
+	if err := a.buildReconciler(options.Reconcile); err != nil {
+		return err
+	}
 	return a.Metrics.Observe(telemetry.Backlog{OldestWaiting: a.oldestWaiting, Lag: a.subscriberLag, Age: a.subscriberAge})
 }
 
@@ -260,6 +267,8 @@ func (a *App) buildServer(options Options) error {
 		Auth:        webauth.New(a.Auth),
 		Health:      a.health(),
 		DeadLetters: a.Letters,
+		Reviews:     a.Service,
+		Reconciler:  a.Reconciler,
 		Events: events.New(events.Deps{
 			Hub: a.Streams, Verifier: a.Auth, Sent: a.Metrics.Streamed, Log: a.Log, Times: options.StreamTimes,
 		}),

@@ -91,6 +91,7 @@ const (
 	Refunded         HappeningKind = "refunded"
 	TakenBack        HappeningKind = "taken_back"
 	GivenBack        HappeningKind = "given_back"
+	Forgiven         HappeningKind = "forgiven"
 )
 
 // New opens an account with nothing on it. The name is at most 100 characters; refusals are errs.Refused.
@@ -208,6 +209,15 @@ func (a *Account) TakeBack(transactionID uuid.UUID, amount money.Money, now time
 		return fmt.Errorf("take back: %w", err)
 	}
 	return a.post(change{kind: TakenBack, transactionID: transactionID, amount: debit, debt: short}, now)
+}
+
+// Forgive takes an amount off what the account owes. The balance does not change.
+func (a *Account) Forgive(transactionID uuid.UUID, amount money.Money, now time.Time) error {
+	less, err := amount.Neg()
+	if err != nil {
+		return fmt.Errorf("forgive: %w", err)
+	}
+	return a.post(change{kind: Forgiven, transactionID: transactionID, amount: money.Zero(a.Currency), debt: less, apart: money.Zero(a.Currency)}, now)
 }
 
 // Withdraw turns the withdrawal's hold into a debit. ErrHoldEnded where the hold ended before.

@@ -2,9 +2,14 @@ package account
 
 import (
 	"context"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
+
+	"florin/domain/errs"
 )
 
 // DeadLetterSource says where a dead letter comes from.
@@ -73,6 +78,20 @@ type Operator struct {
 	Reason  string
 	Address string // the client's network address, "" for a command
 	Request string // the request's id, "" for a command
+}
+
+// maxReasonRunes bounds the reason that the audit keeps.
+const maxReasonRunes = 500
+
+// CheckReason is errs.Refused "reason_required" or "invalid_reason": one line of 1 to 500 characters.
+func (o Operator) CheckReason() error {
+	switch {
+	case strings.TrimSpace(o.Reason) == "":
+		return errs.InField("reason", "reason_required", "Say why, for the audit.")
+	case utf8.RuneCountInString(o.Reason) > maxReasonRunes || strings.ContainsFunc(o.Reason, unicode.IsControl):
+		return errs.InField("reason", "invalid_reason", "A reason is one line of at most 500 characters.")
+	}
+	return nil
 }
 
 // DeadLetters is the store of what could not be worked off.

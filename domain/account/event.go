@@ -67,8 +67,14 @@ const (
 	CauseReply   Cause = "reply"   // the provider's answer to our call
 	CauseWebhook Cause = "webhook" // the provider's webhook
 	CauseReport  Cause = "report"  // the provider's answer when we asked
+	CauseListing Cause = "listing" // the provider's list of its events, where the webhook did not come
 	CauseExpiry  Cause = "expiry"  // our deadline, after the provider confirmed the cancelation
+	CauseReview  Cause = "review"  // a person's decision on a review
 )
+
+// Kept says whether an event that was learned so has a row of the inbox: a webhook and an entry of a list have an id of the
+// provider's own; an answer can be had again by asking.
+func (c Cause) Kept() bool { return c == CauseWebhook || c == CauseListing }
 
 // ReceivedKind is what a provider's event says of a payment, in our words.
 type ReceivedKind string

@@ -36,6 +36,8 @@ type Needs struct {
 	Families []uuid.UUID
 	// Accounts are locked too.
 	Accounts []uuid.UUID
+	// Review is locked; uuid.Nil for none.
+	Review uuid.UUID
 	// OpenPayments asks, under the accounts' locks, whether payments on them are still open.
 	OpenPayments bool
 }
@@ -49,6 +51,8 @@ type UnitOfWork interface {
 	Key() (*IdempotencyRecord, bool)
 	Inbox() (*InboxRecord, bool)
 	Effect(key EffectKey) bool
+	// Review is the one that Needs.Review names.
+	Review() (*Review, bool)
 	// Followers are the transactions that point to the one named, in the order of their ids; it wants Needs.Families.
 	Followers(transactionID uuid.UUID) []*Transaction
 	// OpenPayments says whether a payment on the account is still open; it wants Needs.OpenPayments.
@@ -134,16 +138,6 @@ type EffectKey struct {
 type Effect struct {
 	EffectKey
 	TransactionID uuid.UUID
-	CreatedAt     time.Time
-}
-
-// Review is something that a person must decide.
-type Review struct {
-	ID            uuid.UUID
-	Kind          string
-	TransactionID uuid.UUID // uuid.Nil for none
-	InboxID       uuid.UUID // uuid.Nil for none
-	Detail        string    // for people; no secret
 	CreatedAt     time.Time
 }
 
@@ -238,7 +232,7 @@ type Total struct {
 // TimelineItem is one thing that happened to a transaction.
 type TimelineItem struct {
 	At          time.Time
-	Kind        string // "api_call", "provider_call", "webhook", "state_change", "entry", "linked"
+	Kind        string // "api_call", "provider_call", "webhook", "listing", "state_change", "entry", "linked"
 	Summary     string
 	Detail      map[string]string
 	TraceParent string

@@ -144,12 +144,21 @@ func (t *Transaction) Direction(accountID uuid.UUID) string {
 	switch t.Type {
 	case TypeDeposit, TypeRefundReversal, TypeChargebackReversal, TypePayoutReturn:
 		return "in"
+	case TypeCorrection:
+		if t.IsSettlement() { // what a provider corrects is taken back, what we settle is given
+			return "in"
+		}
 	case TypeTransfer:
 		if accountID == t.CounterpartyID {
 			return "in"
 		}
 	}
 	return "out"
+}
+
+// IsSettlement says that the transaction books a person's decision on a review.
+func (t *Transaction) IsSettlement() bool {
+	return t.Type == TypeCorrection && t.Provider == ProviderInternal
 }
 
 // RestoreStatus puts a transaction read from the store where it stood. It is for stores alone.

@@ -28,6 +28,7 @@ type snapshot struct {
 	holds        map[uuid.UUID]holdRow
 	keys         map[uuid.UUID]keyRow
 	inbox        map[account.InboxKey]inboxRow
+	reviews      map[uuid.UUID]reviewRow // nil for none
 }
 
 func newBatch(known *sync.Map) *batch {
@@ -55,6 +56,7 @@ type wants struct {
 	keys         []uuid.UUID
 	inbox        []account.InboxKey
 	effects      []account.EffectKey
+	reviews      []uuid.UUID // locked
 }
 
 // loaded is the rows that are there.
@@ -66,6 +68,7 @@ type loaded struct {
 	keys         []keyRow
 	inbox        []inboxRow
 	effects      []effectRow
+	reviews      []reviewRow
 }
 
 func (b *batch) wants() wants {
@@ -84,9 +87,10 @@ func (b *batch) wants() wants {
 			w.inbox = append(w.inbox, *u.needs.Inbox)
 		}
 		w.effects = append(w.effects, u.needs.Effects...)
+		w.reviews = append(w.reviews, u.needs.Review)
 	}
 	w.transactions, w.accounts, w.open, w.keys = sorted(w.transactions), sorted(w.accounts), sorted(w.open), sorted(w.keys)
-	w.families = sorted(w.families)
+	w.families, w.reviews = sorted(w.families), sorted(w.reviews)
 	return w
 }
 
@@ -134,6 +138,13 @@ func (b *batch) take(f loaded) error {
 		}
 		b.state.inbox[key] = record
 	}
+	if len(f.reviews) > 0 {
+		b.state.reviews, b.was.reviews = map[uuid.UUID]*account.Review{}, map[uuid.UUID]reviewRow{}
+	}
+	for _, row := range f.reviews {
+		review := row.toReview()
+		b.state.reviews[row.ID], b.was.reviews[row.ID] = &review, row
+	}
 	for _, row := range f.effects {
 		b.state.effects[row.key()] = true
 	}
@@ -148,6 +159,7 @@ func (b *batch) merge(u *unit) {
 	mergeInto(b.state.keys, u.own.keys)
 	mergeInto(b.state.inbox, u.own.inbox)
 	mergeInto(b.state.effects, u.own.effects)
+	mergeInto(b.state.reviews, u.own.reviews)
 	for _, t := range u.added.transactions {
 		if !t.Status().Terminal() {
 			b.state.openPayments[t.AccountID] = true

@@ -29,6 +29,7 @@ var (
 	pgLoadHolds         = "SELECT " + holdTable.list() + " FROM holds WHERE transaction_id = ANY($1)"
 	pgLoadKeys          = "SELECT " + keyTable.list() + " FROM idempotency_keys WHERE key_hash = ANY($1)"
 	pgLoadInbox         = "SELECT " + inboxTable.list() + " FROM inbox WHERE (provider, event_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+	pgLoadReviews       = "SELECT " + reviewTable.list() + " FROM reviews WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
 	pgLoadEffects       = "SELECT " + effectTable.list() + " FROM effects WHERE (provider, ref, effect) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))"
 )
 
@@ -97,6 +98,9 @@ func loadPostgres(ctx context.Context, conn *pgx.Conn, w wants) (loaded, error) 
 	var batch pgx.Batch
 	batch.Queue("BEGIN")
 	batch.Queue("SET LOCAL enable_seqscan = off")
+	if len(w.reviews) > 0 {
+		batch.Queue(pgLoadReviews, pgIDs(w.reviews)).Query(scanInto(reviewTable, &f.reviews))
+	}
 	transactions := pgIDs(w.transactions)
 	if len(transactions) > 0 {
 		batch.Queue(pgLoadTransactions, transactions).Query(scanInto(transactionTable, &f.transactions))
@@ -182,6 +186,7 @@ func writePostgres(ctx context.Context, conn *pgx.Conn, layout *pgLayout, w *wri
 	}
 	pgUpdate(p, keyTable, w.changedKeys)
 	pgUpdate(p, inboxTable, w.changedInbox)
+	pgUpdate(p, reviewTable, w.changedReviews)
 	pgUpdate(p, accountTable, w.changedAccounts)
 	if len(w.changedAccounts) > 0 {
 		p.reach(ctx, crashpoint.WebhookBalances)

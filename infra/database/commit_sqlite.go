@@ -22,6 +22,7 @@ var (
 	liteLoadHolds    = "SELECT " + holdTable.list() + " FROM holds WHERE transaction_id IN (SELECT value FROM json_each(?))"
 	liteLoadKeys     = "SELECT " + keyTable.list() + " FROM idempotency_keys WHERE key_hash IN (SELECT value FROM json_each(?))"
 	liteLoadInbox    = "SELECT " + inboxTable.list() + " FROM inbox WHERE (provider, event_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"
+	liteLoadReviews  = "SELECT " + reviewTable.list() + " FROM reviews WHERE id IN (SELECT value FROM json_each(?))"
 	liteLoadEffects  = "SELECT " + effectTable.list() + " FROM effects WHERE (provider, ref, effect) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))"
 )
 
@@ -70,6 +71,7 @@ func loadSQLite(tx *gorm.DB, w wants) (f loaded, err error) {
 		effects[i] = [3]string{key.Provider, key.Ref, key.Effect}
 	}
 	liteLoad(&l, effectTable, liteLoadEffects, effects, &f.effects)
+	liteLoad(&l, reviewTable, liteLoadReviews, w.reviews, &f.reviews)
 	return f, l.err
 }
 
@@ -137,6 +139,7 @@ func writeSQLite(tx *gorm.DB, w *writes) error {
 	}
 	liteUpdate(p, keyUpdate, w.changedKeys)
 	liteUpdate(p, inboxUpdate, w.changedInbox)
+	liteUpdate(p, reviewUpdate, w.changedReviews)
 	liteUpdate(p, accountUpdate, w.changedAccounts)
 	if len(w.changedAccounts) > 0 && p.err == nil {
 		crashpoint.Hit(crashpoint.WebhookBalances)

@@ -3,7 +3,6 @@ package database
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -157,8 +156,8 @@ func (d *DeadLetters) Discard(ctx context.Context, id uuid.UUID, by account.Oper
 }
 
 func (d *DeadLetters) settleOne(ctx context.Context, id uuid.UUID, by account.Operator, status account.DeadLetterStatus, of func(settling) settle) error {
-	if strings.TrimSpace(by.Reason) == "" {
-		return errs.InField("reason", "reason_required", "Say why, for the audit.")
+	if err := by.CheckReason(); err != nil {
+		return err
 	}
 	auditID, err := uuid.NewV7()
 	if err != nil {

@@ -43,6 +43,7 @@ type writes struct {
 	changedHolds        []pair[holdRow]
 	changedKeys         []pair[keyRow]
 	changedInbox        []pair[inboxRow]
+	changedReviews      []pair[reviewRow]
 	changedAccounts     []pair[accountRow]
 }
 
@@ -77,6 +78,11 @@ func (b *batch) writes() (*writes, error) {
 			err = compare(&w.changedInbox, was, now)
 		}
 		if err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range inOrder(b.was.reviews) {
+		if err := compare(&w.changedReviews, b.was.reviews[id], reviewToRow(*b.state.reviews[id])); err != nil {
 			return nil, err
 		}
 	}

@@ -58,7 +58,8 @@ func moneyInvariants() []invariant {
 				WHERE h.status = 'active' AND t.status IN ('completed', 'failed')`),
 			none(`SELECT t.id, t.status FROM transactions t
 				LEFT JOIN holds h ON h.transaction_id = t.id AND h.status = 'active' AND h.account_id = t.account_id
-				WHERE t.type IN ('withdraw', 'refund') AND t.status IN ('initiated', 'pending') AND h.transaction_id IS NULL`))},
+				WHERE t.type IN ('withdraw', 'refund') AND t.status IN ('initiated', 'pending') AND h.transaction_id IS NULL
+					AND t.account_id IS NOT NULL`))},
 		{"I13", "a hold ends once and whole",
 			none(`SELECT transaction_id, amount, captured, released, status FROM holds
 				WHERE captured + released > amount OR (status = 'ended' AND captured + released <> amount)`)},
@@ -69,13 +70,13 @@ func moneyInvariants() []invariant {
 		{"I16", "a conversion is the exact product at its stored rate, rounded against the holder, and a part's rate is the whole's", all(
 			wrongConversions,
 			none(`SELECT c.id, c.conversion, p.conversion AS followed FROM transactions c JOIN transactions p ON p.id = c.linked_transaction_id
-				WHERE c.type IN ('refund', 'refund_reversal', 'chargeback', 'chargeback_reversal', 'payout_return', 'correction')
+				WHERE c.type IN ('refund', 'refund_reversal', 'chargeback', 'chargeback_reversal', 'payout_return', 'correction') AND c.provider <> 'internal'
 					AND (c.conversion IS NULL) <> (p.conversion IS NULL)`),
 			wrongRates)},
 		{"I17", "what is taken back is not more than what was captured",
 			none(`SELECT p.id, p.amount, p.received_amount, p.posted_amount, SUM(c.amount - COALESCE(r.amount, 0)) AS taken_back,
 					SUM(COALESCE(c.posted_amount, 0) - COALESCE(r.posted, 0)) AS posted_back FROM transactions p
-				JOIN transactions c ON c.linked_transaction_id = p.id AND c.status = 'completed' AND c.type IN ('refund', 'chargeback', 'payout_return', 'correction')
+				JOIN transactions c ON c.linked_transaction_id = p.id AND c.status = 'completed' AND c.type IN ('refund', 'chargeback', 'payout_return', 'correction') AND c.provider <> 'internal'
 				LEFT JOIN (SELECT linked_transaction_id AS id, SUM(amount) AS amount, SUM(COALESCE(posted_amount, 0)) AS posted FROM transactions
 					WHERE status = 'completed' AND type IN ('refund_reversal', 'chargeback_reversal') GROUP BY linked_transaction_id) r ON r.id = c.id
 				GROUP BY p.id, p.amount, p.received_amount, p.posted_amount
@@ -86,7 +87,8 @@ func moneyInvariants() []invariant {
 		{"I22", "money in suspense or owed has a review",
 			none(`SELECT e.transaction_id, e.line, a.code FROM entries e JOIN accounts a ON a.id = e.account_id
 				WHERE a.kind = 'system' AND a.code IN ('suspense', 'receivable')
-					AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.transaction_id = e.transaction_id)`)},
+					AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.transaction_id = e.transaction_id)
+					AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.settlement_id = e.transaction_id)`)},
 		{"I23", "money leaves only accounts of who asked for it", all(
 			none(`SELECT t.id, t.user_id, a.user_id AS owner FROM transactions t JOIN accounts a ON a.id = t.account_id
 				WHERE a.kind = 'user' AND (t.user_id IS NULL OR a.user_id <> t.user_id)`),

@@ -52,9 +52,10 @@ func (l *Leases) Renew(ctx context.Context, name string, fence int64, ttl time.D
 	return renewed.RowsAffected == 1, toErrs("renew lease", renewed.Error)
 }
 
-// Release ends a lease so that another server need not wait for its end. It does nothing where somebody else has it.
+// Release ends a lease so that another server need not wait for its end. It does nothing where somebody else has it. The end is
+// far in the past, so that a clock that is put back afterwards does not find it held.
 func (l *Leases) Release(ctx context.Context, name string, fence int64) error {
 	err := l.db.Writer().WithContext(ctx).Exec("UPDATE leases SET expires_at = ? WHERE name = ? AND fence = ?",
-		l.now().UTC(), name, fence).Error
+		time.Unix(0, 0).UTC(), name, fence).Error
 	return toErrs("release lease", err)
 }

@@ -47,7 +47,7 @@ var pgTables = []struct {
 }{
 	{table: transactionTable, update: transactionUpdate}, {table: accountTable, update: accountUpdate}, {table: holdTable, update: holdUpdate},
 	{table: keyTable, update: keyUpdate}, {table: inboxTable, update: inboxUpdate}, {table: effectTable}, {table: entryTable},
-	{table: eventTable}, {table: reviewTable}, {table: deadLetterTable}, {table: providerCallTable}, {table: auditTable},
+	{table: eventTable}, {table: reviewTable, update: reviewUpdate}, {table: deadLetterTable}, {table: providerCallTable}, {table: auditTable},
 }
 
 // layoutOn reads the layout from the server's catalog, once for a process: a table's types are the same on every connection.

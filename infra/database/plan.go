@@ -42,6 +42,8 @@ var (
 		"fence", "locked_until", "response_status", "response_body", "finished_at"})
 	inboxUpdate = updateOf(inboxTable, "id", []string{"fence", "status", "tries"}, []string{
 		"transaction_id", "status", "reason", "tries", "fence", "next_attempt_at", "processed_at"})
+	reviewUpdate = updateOf(reviewTable, "id", []string{"status"}, []string{
+		"status", "settled_at", "outcome", "settled_by", "settled_why", "settlement_id"})
 	accountUpdate = updateOf(accountTable, "id", []string{"entry_seq", "posted", "held", "receivable", "status"}, []string{
 		"name", "status", "posted", "held", "receivable", "entry_seq", "last_entry_at", "updated_at", "closed_at"})
 )

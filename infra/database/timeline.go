@@ -70,15 +70,19 @@ func (b *Books) providerCalls(ctx context.Context, id uuid.UUID) ([]account.Time
 
 func (b *Books) webhooks(ctx context.Context, id uuid.UUID) ([]account.TimelineItem, error) {
 	var rows []inboxRow
-	// The payload stays out: it is the provider's, and nobody's to see here.
-	err := b.reader(ctx).Omit("payload").Where("transaction_id = ?", id).Order("received_at, id").Find(&rows).Error
+	err := b.reader(ctx).Where("transaction_id = ?", id).Order("received_at, id").Find(&rows).Error
 	if err != nil {
 		return nil, err
 	}
 	items := make([]account.TimelineItem, 0, len(rows))
 	for _, row := range rows {
+		// Of the payload nothing is shown but how it was learned: the rest is the provider's, and nobody's to see here.
+		record, err := row.toRecord()
+		if err != nil {
+			return nil, err
+		}
 		items = append(items, account.TimelineItem{
-			At: row.Received.at, Kind: "webhook", Summary: row.Kind + " " + row.Status, TraceParent: row.TraceParent,
+			At: row.Received.at, Kind: string(record.Event.Cause), Summary: row.Kind + " " + row.Status, TraceParent: row.TraceParent,
 			Detail: map[string]string{"event_id": row.EventID, "type": row.Type, "status": row.Status, "reason": row.Reason},
 		})
 	}

@@ -15,7 +15,8 @@ type state struct {
 	keys         map[uuid.UUID]*account.IdempotencyRecord
 	inbox        map[account.InboxKey]*account.InboxRecord
 	effects      map[account.EffectKey]bool
-	openPayments map[uuid.UUID]bool // by account
+	reviews      map[uuid.UUID]*account.Review // nil for none
+	openPayments map[uuid.UUID]bool            // by account
 }
 
 func newState() state {
@@ -38,6 +39,7 @@ type touched struct {
 	keys         few[uuid.UUID, *account.IdempotencyRecord]
 	inbox        few[account.InboxKey, *account.InboxRecord]
 	effects      few[account.EffectKey, bool]
+	reviews      few[uuid.UUID, *account.Review]
 }
 
 // additions is what units add, in the order of adding. What is added by pointer is written as it stands at the end.
@@ -108,6 +110,11 @@ func (u *unit) Effect(key account.EffectKey) bool {
 		return true
 	}
 	return u.batch.state.effects[key]
+}
+
+// Review implements account.UnitOfWork.
+func (u *unit) Review() (*account.Review, bool) {
+	return own(&u.own.reviews, u.batch.state.reviews, u.needs.Review, copyOf)
 }
 
 // Followers implements account.UnitOfWork.

@@ -35,7 +35,7 @@ type Metrics struct {
 	handler  http.Handler
 
 	transactions, moves, webhooks, providerEvents, providerCalls      metric.Int64Counter
-	alerts, requests, errorsByCode, relayed                           metric.Int64Counter
+	alerts, requests, errorsByCode, relayed, listed                   metric.Int64Counter
 	streamEvents, streamEnds, deliveries                              metric.Int64Counter
 	streams                                                           metric.Int64UpDownCounter
 	webhookTook, providerTook, requestTook, deliveryTook, publishTook metric.Float64Histogram
@@ -83,6 +83,7 @@ func (m *Metrics) open() error {
 	m.alerts = counter("florin_alerts", "Things that a person must look at.")
 	m.requests = counter("florin_http_requests", "HTTP requests by route pattern.")
 	m.errorsByCode = counter("florin_errors", "Errors answered, by their stable code.")
+	m.listed = counter("florin_listed_events", "Events of providers that came by no webhook and were applied from the provider's list.")
 	m.relayed = counter("florin_relay_events", "Events that were given their position.")
 	m.streamEvents = counter("florin_stream_events", "Events written to event streams.")
 	m.streamEnds = counter("florin_stream_ends", "Event streams that ended, by reason.")

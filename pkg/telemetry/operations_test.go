@@ -46,6 +46,13 @@ func told(t *testing.T) string {
 	m.StreamEnded("client")
 	m.WebhookDelivered("delivered", time.Second)
 	require.NoError(t, m.ObserveDeliveries(func(context.Context) (int64, time.Duration, error) { return 1, time.Second, nil }))
+	m.Listed("mock", 1)
+	require.NoError(t, m.ObserveReconciliation(Reconciled{
+		MarkAge: func(context.Context) (map[string]time.Duration, error) {
+			return map[string]time.Duration{"mock": time.Second}, nil
+		},
+		Differences: func(context.Context) (map[string]int64, error) { return map[string]int64{"mock": 1}, nil },
+	}))
 	recorder := httptest.NewRecorder()
 	m.Handler().ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
 	return recorder.Body.String()

@@ -66,7 +66,7 @@ type typedMove struct {
 // id stays; another one changes nothing here.
 func (c *confirmation) settle(ctx context.Context, traceParent string) error {
 	row, known := c.unit.Inbox()
-	if known && !sameBody(row.Event.Raw, c.event.Raw) {
+	if known && anotherBody(row.Event, c.event) {
 		c.status, c.reason, c.conflict = row.Status, "another body", true
 		return nil
 	}
@@ -77,7 +77,7 @@ func (c *confirmation) settle(ctx context.Context, traceParent string) error {
 	if err := c.act(ctx); err != nil {
 		return err
 	}
-	if c.event.Cause != account.CauseWebhook {
+	if !c.event.Cause.Kept() {
 		return nil
 	}
 	if !known {
@@ -114,6 +114,8 @@ func (c *confirmation) act(ctx context.Context) error {
 	case t.Provider != c.event.Provider:
 		c.quarantine("foreign_event", "payment of another provider")
 		return nil
+	case t.Type == account.TypeUnmatched && (c.event.Kind == account.ReceivedRefunded || c.event.Kind == account.ReceivedRefundFailed):
+		return c.returnToPayer(ctx)
 	case c.event.AccountID != uuid.Nil && c.event.AccountID != t.AccountID:
 		c.quarantine("foreign_account", "the event names another account than our row")
 		return nil
@@ -193,7 +195,7 @@ func (c *confirmation) review(kind string, transactionID uuid.UUID, detail strin
 		id = c.ids[idUnmatchedReview]
 	}
 	r := account.Review{ID: id, Kind: kind, TransactionID: transactionID, Detail: detail, CreatedAt: c.now}
-	if c.event.Cause == account.CauseWebhook {
+	if c.event.Cause.Kept() {
 		r.InboxID = c.inboxID()
 	}
 	c.unit.AddReview(r)

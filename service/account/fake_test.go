@@ -172,6 +172,7 @@ func (u *memoryUnit) Hold(id uuid.UUID) (*account.Hold, bool) {
 func (u *memoryUnit) Key() (*account.IdempotencyRecord, bool) { return u.key, u.key != nil }
 func (u *memoryUnit) Inbox() (*account.InboxRecord, bool)     { return u.row, u.row != nil }
 func (u *memoryUnit) Effect(k account.EffectKey) bool         { return u.store.effects[k] }
+func (u *memoryUnit) Review() (*account.Review, bool)         { return nil, false }
 func (u *memoryUnit) OpenPayments(id uuid.UUID) bool {
 	for _, t := range u.store.transactions {
 		if t.AccountID == id && !t.Status().Terminal() {

@@ -17,7 +17,7 @@ func takenFrom(u account.UnitOfWork, of *account.Transaction, open bool) (taken,
 	sum := taken{money.Zero(of.Amount.Currency()), money.Zero(of.Posted.Currency())}
 	var err error
 	for _, f := range u.Followers(of.ID) {
-		if !takesBack(f.Type) {
+		if !takesBack(f.Type) || f.IsSettlement() {
 			continue
 		}
 		if f.Status() == account.PaymentStatusCompleted || (open && !f.Status().Terminal()) {
@@ -26,7 +26,7 @@ func takenFrom(u account.UnitOfWork, of *account.Transaction, open bool) (taken,
 			}
 		}
 		for _, back := range u.Followers(f.ID) {
-			if back.Status() != account.PaymentStatusCompleted {
+			if back.Status() != account.PaymentStatusCompleted || back.IsSettlement() {
 				continue
 			}
 			if sum, err = sum.plus(back, -1); err != nil {

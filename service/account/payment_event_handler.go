@@ -30,13 +30,18 @@ var errAskProvider = errors.New("the provider must be asked first")
 // errRefundNamed is an event that names a refund of ours in the place of the payment.
 var errRefundNamed = errors.New("the event names a refund")
 
+// errReturnNamed is an event about a refund of money that belongs to no payment, which names the payment that it came with.
+var errReturnNamed = errors.New("the event names a refund of unmatched money")
+
 // errConsult is an event that does not state its facts.
 var errConsult = errors.New("the provider must be consulted")
 
 // HandlePaymentReceived returns nil once the event has had its effect or is stored to be worked off: the provider may be
 // told so. errs.Unavailable where it could not even be stored: the provider must send it again.
 func (h PaymentEventHandler) HandlePaymentReceived(ctx context.Context, event account.PaymentReceivedEvent) error {
-	crashpoint.Hit(crashpoint.WebhookVerified)
+	if event.Cause == account.CauseWebhook {
+		crashpoint.Hit(crashpoint.WebhookVerified)
+	}
 	if event.Kind == account.ReceivedConsult {
 		return h.storeAlone(ctx, event, errConsult)
 	}
@@ -97,7 +102,7 @@ func (s *Service) store(ctx context.Context, event account.PaymentReceivedEvent,
 	err = s.ledger.Do(storeCtx, account.Needs{Inbox: inboxKey(event)}, func(_ context.Context, u account.UnitOfWork) error {
 		added, conflict = false, false
 		if row, known := u.Inbox(); known {
-			conflict = !sameBody(row.Event.Raw, event.Raw)
+			conflict = anotherBody(row.Event, event)
 			return nil
 		}
 		u.AddInbox(account.InboxRecord{ID: id, Event: event, Status: account.InboxReceived, Reason: reason,
@@ -133,7 +138,7 @@ func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent,
 		return nil, err
 	}
 	needs := account.Needs{Effects: []account.EffectKey{effectKey(event, id), strayKey(event, id), returnKey(event, id)}}
-	if event.Cause == account.CauseWebhook {
+	if event.Cause.Kept() {
 		needs.Inbox = inboxKey(event)
 	}
 	if id != uuid.Nil {
@@ -143,15 +148,27 @@ func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent,
 		}
 	}
 	var c *confirmation
+	var elsewhere uuid.UUID
 	err = s.ledger.Do(ctx, needs, func(ctx context.Context, u account.UnitOfWork) error {
 		c = &confirmation{Service: s, event: event, unit: u, ids: ids, now: s.now(), belief: believed}
+		if event.Cause == account.CauseReport || event.Cause == account.CauseListing {
+			crashpoint.Hit(crashpoint.ReconcilerStepOpen)
+		}
 		c.transaction, _ = u.Transaction(id)
 		c.subject = c.transaction
 		if t := c.transaction; t != nil && t.Type == account.TypeRefund && follows(event.Kind) {
 			return errRefundNamed
 		}
+		if returned, ok := c.returnNamed(); ok && returned.LinkedID != id {
+			elsewhere = returned.LinkedID
+			return errReturnNamed
+		}
 		return c.settle(ctx, traceParent(ctx))
 	})
+	if errors.Is(err, errReturnNamed) {
+		event.TransactionID = elsewhere
+		return s.apply(ctx, event, believed)
+	}
 	if errors.Is(err, errRefundNamed) {
 		event.TransactionID, event.FollowID = c.transaction.LinkedID, id
 		return s.apply(ctx, event, believed)
@@ -282,7 +299,11 @@ func reasonOf(err error) string {
 	}
 }
 
-func sameBody(a, b []byte) bool { return bytes.Equal(a, b) }
+// anotherBody says whether two webhooks came under one id with different bodies. A list tells an event in words of its own, and is
+// the provider's answer to us: it contradicts nothing.
+func anotherBody(known, event account.PaymentReceivedEvent) bool {
+	return known.Cause == account.CauseWebhook && event.Cause == account.CauseWebhook && !bytes.Equal(known.Raw, event.Raw)
+}
 
 func newIDs(n int) ([]uuid.UUID, error) {
 	ids := make([]uuid.UUID, n)

@@ -140,7 +140,13 @@ func (s *Service) openRefund(ctx context.Context, u account.UnitOfWork, r Refund
 
 // submitRefund sends a refund to its provider.
 func (s *Service) submitRefund(ctx context.Context, provider account.PaymentProvider, t *account.Transaction) (account.Initiation, error) {
-	deposit, _, err := s.books.FindTransaction(ctx, t.UserID, t.LinkedID)
+	var deposit *account.Transaction
+	var err error
+	if t.AccountID == uuid.Nil { // of money that belongs to no payment
+		deposit, err = s.reviews.FindAnyTransaction(ctx, t.LinkedID)
+	} else {
+		deposit, _, err = s.books.FindTransaction(ctx, t.UserID, t.LinkedID)
+	}
 	if err != nil {
 		return account.Initiation{}, &account.ProviderError{Class: account.ErrProviderUnknown, Cause: err}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"florin/domain/account"
 	"florin/pkg/crashpoint"
 )
@@ -33,7 +35,7 @@ func (s *Service) Resume(ctx context.Context, t *account.Transaction) error {
 // send repeats a call that was never answered, under its key. A payout from an account that was frozen meanwhile is not sent any
 // more: it is given up once the provider has said that it has none.
 func (s *Service) send(ctx context.Context, provider account.PaymentProvider, t *account.Transaction) error {
-	if t.Type != account.TypeDeposit {
+	if t.AccountID != uuid.Nil && t.Type != account.TypeDeposit {
 		a, err := s.books.FindAccount(ctx, t.UserID, t.AccountID)
 		if err != nil {
 			return err

@@ -31,6 +31,8 @@ type ServiceDeps struct {
 	PayoutAccounts map[string]account.PayoutAccounts
 	// DepositFailures are, by provider, what the guard against card testing counts; a provider without any is not guarded.
 	DepositFailures map[string]account.DepositFailures
+	// Reviews are read for operators; nil where none look.
+	Reviews account.Reviews
 	// Waiter answers Prefer: wait; nil answers at once.
 	Waiter Waiter
 	// Clock is UTC with microseconds, what both databases keep.
@@ -112,6 +114,7 @@ type Meter interface {
 type Service struct {
 	ledger    account.Ledger
 	books     account.Books
+	reviews   account.Reviews
 	bus       eventbus.Publisher
 	chains    chains
 	providers Providers
@@ -136,7 +139,7 @@ func NewService(deps ServiceDeps) *Service {
 	limits := deps.Limits.withDefaults()
 	alive, stop := context.WithCancel(context.Background())
 	s := &Service{
-		ledger: deps.Ledger, books: deps.Books, bus: deps.EventBus, chains: newChains(deps.EventBus),
+		ledger: deps.Ledger, books: deps.Books, reviews: deps.Reviews, bus: deps.EventBus, chains: newChains(deps.EventBus),
 		providers: deps.Providers, rates: deps.Rates, payees: deps.PayoutAccounts, cards: deps.DepositFailures,
 		waiter: deps.Waiter, now: deps.Clock, log: deps.Log, meter: deps.Meter, limits: limits,
 		tracer: otel.Tracer("florin/service/account"),

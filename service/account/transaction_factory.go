@@ -66,6 +66,23 @@ func newFee(id uuid.UUID, of *account.Transaction, amount money.Money, ref strin
 	}
 }
 
+// newSettlement is a person's decision on money that waited for one. It asks no provider, and is ours alone unless an account is
+// credited.
+func newSettlement(id uuid.UUID, of *account.Transaction, amount money.Money, from string, now time.Time) *account.Transaction {
+	return &account.Transaction{
+		ID: id, Type: account.TypeCorrection, Amount: amount, Posted: amount, Provider: account.ProviderInternal, LinkedID: of.ID,
+		Metadata: map[string]string{settledFrom: from}, Attempt: 1, CreatedAt: now, UpdatedAt: now,
+	}
+}
+
+// newReturn is a refund of money that belongs to no payment, before its first move. It is ours alone, and due at once.
+func newReturn(id uuid.UUID, of *account.Transaction, amount money.Money, now time.Time, limits Limits) *account.Transaction {
+	return &account.Transaction{
+		ID: id, Type: account.TypeRefund, Amount: amount, Posted: amount, Provider: of.Provider, LinkedID: of.ID, Attempt: 1,
+		NextAttemptAt: now, ExpiresAt: now.Add(limits.PaymentDeadline), CreatedAt: now, UpdatedAt: now,
+	}
+}
+
 // ownSide is the lines of one account in a posting, together with what it owes and what it could not take.
 type ownSide struct {
 	lines []ledger.Entry
@@ -156,6 +173,18 @@ func unmatchedPosting(provider string, amount money.Money, at time.Time) (ledger
 	return ledger.NewPosting(
 		ledger.SystemEntry(ledger.ProviderClearing(provider, amount.Currency()), in, at),
 		ledger.SystemEntry(ledger.Suspense(amount.Currency()), amount, at),
+	)
+}
+
+// returnPosting: what we owed to somebody unknown, the provider has given back.
+func returnPosting(provider string, amount money.Money, at time.Time) (ledger.Posting, error) {
+	out, err := amount.Neg()
+	if err != nil {
+		return ledger.Posting{}, err
+	}
+	return ledger.NewPosting(
+		ledger.SystemEntry(ledger.Suspense(amount.Currency()), out, at),
+		ledger.SystemEntry(ledger.ProviderClearing(provider, amount.Currency()), amount, at),
 	)
 }
 

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -19,11 +18,8 @@ import (
 // manyLimit bounds what one request settles.
 const manyLimit = 100
 
-// maxErrorRunes and maxReasonRunes bound the texts that are kept.
-const (
-	maxErrorRunes  = 500
-	maxReasonRunes = 500
-)
+// maxErrorRunes bounds the text that is kept.
+const maxErrorRunes = 500
 
 // ServiceDeps is what a Service is built from. All are required.
 type ServiceDeps struct {
@@ -102,7 +98,7 @@ func (s *Service) Discard(ctx context.Context, id uuid.UUID, by account.Operator
 
 func (s *Service) settle(ctx context.Context, id uuid.UUID, by account.Operator,
 	do func(context.Context, uuid.UUID, account.Operator) error) (account.DeadLetter, error) {
-	if err := checkReason(by.Reason); err != nil {
+	if err := by.CheckReason(); err != nil {
 		return account.DeadLetter{}, err
 	}
 	if err := do(ctx, id, by); err != nil {
@@ -124,7 +120,7 @@ func (s *Service) RedriveMany(ctx context.Context, ids []uuid.UUID, by account.O
 	if len(ids) == 0 || len(ids) > manyLimit || repeated(ids) {
 		return nil, errs.InField("ids", "invalid_ids", "Send 1 to 100 ids, each once.")
 	}
-	if err := checkReason(by.Reason); err != nil {
+	if err := by.CheckReason(); err != nil {
 		return nil, err
 	}
 	results := make([]Settled, 0, len(ids))
@@ -139,13 +135,6 @@ func (s *Service) RedriveMany(ctx context.Context, ids []uuid.UUID, by account.O
 		results = append(results, result)
 	}
 	return results, nil
-}
-
-func checkReason(reason string) error {
-	if utf8.RuneCountInString(reason) > maxReasonRunes || strings.ContainsFunc(reason, unicode.IsControl) {
-		return errs.InField("reason", "invalid_reason", "A reason is one line of at most 500 characters.")
-	}
-	return nil
 }
 
 func repeated(ids []uuid.UUID) bool {

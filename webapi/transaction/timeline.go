@@ -21,7 +21,7 @@ type Timeline struct {
 // Item is one thing that happened.
 type Item struct {
 	At      time.Time         `json:"at"`
-	Kind    string            `json:"kind" example:"state_change" description:"api_call, provider_call, webhook, state_change, entry, linked or delivery."`
+	Kind    string            `json:"kind" example:"state_change" description:"api_call, provider_call, webhook, listing, state_change, entry, linked or delivery."`
 	Summary string            `json:"summary" example:"pending to completed"`
 	Detail  map[string]string `json:"detail" nullable:"false"`
 	TraceID *string           `json:"trace_id" example:"4bf92f3577b34da6a3ce929d0e0e4736"`

@@ -31,6 +31,7 @@ const Name = "mock"
 const (
 	callTimeout = 10 * time.Second // of a whole call, where the context and the HTTP client set none
 	maxAnswer   = 64 << 10
+	maxList     = 4 << 20 // of an answer that is a page of many things
 )
 
 // Config is what a Client needs. BaseURL, APIKey and WebhookSecrets are required.
@@ -301,6 +302,11 @@ type answered struct {
 // call makes one call. Its error is of class ErrProviderUnknown: whatever went wrong on the way, the bank may
 // have done what it was asked.
 func (c *Client) call(ctx context.Context, method string, target *url.URL, key string, body []byte) (answered, error) {
+	return c.callFor(ctx, method, target, key, body, maxAnswer)
+}
+
+// callFor is call with another bound of the answer.
+func (c *Client) callFor(ctx context.Context, method string, target *url.URL, key string, body []byte, limit int) (answered, error) {
 	request, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
 	if err != nil {
 		return answered{}, unknown("", fmt.Errorf("make request: %w", err))
@@ -324,12 +330,12 @@ func (c *Client) call(ctx context.Context, method string, target *url.URL, key s
 		return answered{}, unknown("no_answer", err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	raw, err := io.ReadAll(io.LimitReader(response.Body, int64(limit)+1))
 	if err != nil {
 		return answered{}, unknown("no_answer", fmt.Errorf("read answer: %w", err))
 	}
-	if len(raw) > maxAnswer {
-		return answered{}, unknown("bad_answer", errors.New("the answer is larger than 64 KiB"))
+	if len(raw) > limit {
+		return answered{}, unknown("bad_answer", fmt.Errorf("the answer is larger than %d KiB", limit>>10))
 	}
 	return answered{status: response.StatusCode, header: response.Header, body: raw}, nil
 }

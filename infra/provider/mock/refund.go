@@ -171,7 +171,7 @@ func (c *Client) ListEvents(ctx context.Context, cursor string) ([]account.Payme
 func (c *Client) events(ctx context.Context, cursor string) ([]account.PaymentReceivedEvent, string, error) {
 	target := c.base.JoinPath("events")
 	target.RawQuery = url.Values{"after": {cursor}}.Encode()
-	got, err := c.call(ctx, http.MethodGet, target, "", nil)
+	got, err := c.callFor(ctx, http.MethodGet, target, "", nil, maxList)
 	if err != nil {
 		return nil, "", err
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -255,14 +256,30 @@ func (b *Bank) postMove(to State) http.HandlerFunc {
 	}
 }
 
-// getLedger exports every payment as the bank has it, in the order of creation, for comparison with other books.
-func (b *Bank) getLedger(w http.ResponseWriter, _ *http.Request) {
+// ledgerPerPage bounds a page of the ledger.
+const ledgerPerPage = 50
+
+// getLedger exports every payment as the bank has it, in the order of creation, for comparison with other books: all of them, or
+// with after, which is 0 for the start, a page with the cursor behind it, "" behind the last.
+func (b *Bank) getLedger(w http.ResponseWriter, r *http.Request) {
 	export := struct {
 		Payments        []paymentView `json:"payments"`
 		PendingWebhooks int           `json:"pending_webhooks"`
+		Next            string        `json:"next,omitempty"`
 	}{Payments: []paymentView{}}
+	text := r.URL.Query().Get("after")
+	after, err := strconv.Atoi(text)
+	if text != "" && (err != nil || after < 0) {
+		b.replyError(w, invalid("after is not a cursor."))
+		return
+	}
 	b.mu.Lock()
-	for _, e := range b.books.order {
+	order := b.books.order[min(after, len(b.books.order)):]
+	if text != "" && len(order) > ledgerPerPage {
+		order = order[:ledgerPerPage]
+		export.Next = strconv.Itoa(after + ledgerPerPage)
+	}
+	for _, e := range order {
 		export.Payments = append(export.Payments, e.view())
 	}
 	export.PendingWebhooks = b.books.pendingWebhooks

@@ -1,0 +1,206 @@
+package account
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"florin/domain/account"
+	"florin/domain/errs"
+	"florin/domain/ledger"
+	"florin/domain/money"
+)
+
+// The places where money waits for a decision, as a settlement names them.
+const (
+	suspenseName   = "suspense"
+	receivableName = "receivable"
+)
+
+// Settlement is a decision on a review.
+type Settlement struct {
+	ReviewID uuid.UUID
+	Outcome  account.ReviewOutcome
+	// AccountID is the account that OutcomeCreditAccount credits, uuid.Nil otherwise.
+	AccountID uuid.UUID
+	By        account.Operator
+}
+
+var (
+	errSettled  = errs.New(errs.Conflict, "already_settled", "The review was settled before.")
+	errOutcome  = errs.InField("outcome", "outcome_not_allowed", "This cannot be decided here; the review says what can.")
+	errCredited = errs.InField("account_id", "destination_unavailable", "The account is unknown, closed, or in another currency.")
+	errNotNamed = errs.InField("account_id", "outcome_not_allowed", "Only credit_account takes an account.")
+)
+
+// SettleReview books a decision, once: the outcome, the review and the audit in one commit. It refuses with errs.NotFound,
+// errs.Conflict "already_settled", and errs.Refused "outcome_not_allowed", "reason_required", "invalid_reason" or
+// "destination_unavailable".
+func (s *Service) SettleReview(ctx context.Context, in Settlement) (ReviewDetail, error) {
+	if err := in.check(); err != nil {
+		return ReviewDetail{}, err
+	}
+	found, err := s.findCase(ctx, in.ReviewID)
+	if err != nil {
+		return ReviewDetail{}, err
+	}
+	ids, err := newIDs(2)
+	if err != nil {
+		return ReviewDetail{}, err
+	}
+	needs := found.needs()
+	if in.AccountID != uuid.Nil {
+		needs.Accounts = []uuid.UUID{in.AccountID}
+	}
+	var after ReviewDetail
+	var moved []typedMove
+	err = s.ledger.Do(ctx, needs, func(ctx context.Context, u account.UnitOfWork) error {
+		st := settling{Service: s, Settlement: in, reviewCase: found, unit: u, id: ids[0], now: s.now()}
+		if err := st.settle(ctx, ids[1]); err != nil {
+			return err
+		}
+		review, _ := u.Review()
+		after = ReviewDetail{Review: *review, Transaction: found.transaction}
+		moved = st.moves
+		return nil
+	})
+	if err != nil {
+		return ReviewDetail{}, err
+	}
+	for _, m := range moved {
+		s.meter.Moved(m.of, m.From, m.To)
+	}
+	s.log.InfoContext(ctx, "review settled", "review_id", in.ReviewID, "outcome", in.Outcome, "by", in.By.Name)
+	return after, nil
+}
+
+func (in Settlement) check() error {
+	if err := in.By.CheckReason(); err != nil {
+		return err
+	}
+	switch {
+	case in.Outcome == account.OutcomeCreditAccount && in.AccountID == uuid.Nil:
+		return errCredited
+	case in.Outcome != account.OutcomeCreditAccount && in.AccountID != uuid.Nil:
+		return errNotNamed
+	}
+	return nil
+}
+
+// settling is one decision being booked in one unit of work.
+type settling struct {
+	*Service
+	Settlement
+	reviewCase
+	unit  account.UnitOfWork
+	id    uuid.UUID // of the transaction that books it
+	now   time.Time
+	moves []typedMove
+}
+
+func (s *settling) settle(ctx context.Context, auditID uuid.UUID) error {
+	detail, err := s.detailOf(s.unit, s.reviewCase)
+	switch {
+	case err != nil:
+		return err
+	case detail.Review.Status != account.ReviewOpen:
+		return errSettled
+	case !slices.Contains(detail.Outcomes, s.Outcome):
+		return errOutcome
+	}
+	booked := ""
+	if s.Outcome != account.OutcomeDismiss {
+		book := s.book
+		if s.Outcome == account.OutcomeReturnToPayer {
+			book = s.beginReturn
+		}
+		if err := book(ctx, detail.Standing); err != nil {
+			return err
+		}
+		booked = " " + detail.Standing.String() + " " + s.id.String()
+	}
+	review, _ := s.unit.Review()
+	review.Status, review.Outcome, review.SettledAt = account.ReviewSettled, s.Outcome, s.now
+	review.SettledBy, review.SettledWhy = s.By.Name, s.By.Reason
+	if booked != "" {
+		review.SettlementID = s.id
+	}
+	s.unit.AddAudit(account.Audit{ID: auditID, Actor: s.By.Name, Action: "review.settled", Subject: review.ID.String(), Reason: s.By.Reason,
+		Detail: string(s.Outcome) + booked, IP: s.By.Address, RequestID: s.By.Request, At: s.now})
+	return nil
+}
+
+// book writes the settlement: a correction that follows the review's transaction and begins and ends in this commit.
+func (s *settling) book(ctx context.Context, stands money.Money) error {
+	amount := stands
+	if stands.Sign() < 0 {
+		var err error
+		if amount, err = stands.Neg(); err != nil {
+			return err
+		}
+	}
+	from := suspenseName
+	if s.review.Kind == account.ReviewReceivable {
+		from = receivableName
+	}
+	t := newSettlement(s.id, s.transaction, amount, from, s.now)
+	posting, err := s.posting(t, stands, from)
+	if err != nil {
+		return err
+	}
+	for _, to := range []account.PaymentStatus{account.PaymentStatusInitiated, account.PaymentStatusCompleted} {
+		status := t.Status()
+		event, err := t.Move(to, s.now, account.CauseReview, nil)
+		if err != nil {
+			return err
+		}
+		s.moves = append(s.moves, typedMove{t.Type, account.Move{From: status, To: to}})
+		if err := s.bus.PublishPaymentEvent(ctx, event); err != nil {
+			return err
+		}
+	}
+	s.unit.AddTransaction(t)
+	s.unit.AddPosting(t.ID, posting)
+	return nil
+}
+
+// posting is where the money goes: out of suspense to an account or to us, or what is owed off the account at our cost.
+func (s *settling) posting(t *account.Transaction, stands money.Money, from string) (ledger.Posting, error) {
+	out, err := stands.Neg()
+	if err != nil {
+		return ledger.Posting{}, err
+	}
+	cur := stands.Currency()
+	switch {
+	case from == receivableName:
+		a, ok := s.unit.Account(s.transaction.AccountID)
+		if !ok {
+			return ledger.Posting{}, ErrInconsistent
+		}
+		if err := a.Forgive(t.ID, stands, s.now); err != nil {
+			return ledger.Posting{}, err
+		}
+		own, err := sideOf(a, a.Pull()[0])
+		if err != nil {
+			return ledger.Posting{}, err
+		}
+		return ledger.NewPosting(append(own.lines, ledger.SystemEntry(ledger.Fees(cur), out, own.at))...)
+	case s.Outcome == account.OutcomeWriteOff:
+		return ledger.NewPosting(ledger.SystemEntry(ledger.Suspense(cur), out, s.now), ledger.SystemEntry(ledger.Fees(cur), stands, s.now))
+	}
+	a, ok := s.unit.Account(s.AccountID)
+	if !ok || a.Status() == account.StatusClosed || a.Currency != cur {
+		return ledger.Posting{}, errCredited
+	}
+	if err := a.GiveBack(t.ID, stands, s.now); err != nil {
+		return ledger.Posting{}, err
+	}
+	own, err := sideOf(a, a.Pull()[0])
+	if err != nil {
+		return ledger.Posting{}, err
+	}
+	t.UserID, t.AccountID = a.UserID, a.ID
+	return ledger.NewPosting(append([]ledger.Entry{ledger.SystemEntry(ledger.Suspense(cur), out, own.at)}, own.lines...)...)
+}
