@@ -3,6 +3,7 @@ package webapi
 import (
 	"net/http"
 
+	webaccount "florin/webapi/account"
 	"florin/webapi/deadletter"
 )
 
@@ -45,4 +46,19 @@ var discardDeadLetter = Operation{
 	Description: "What it is about is given up for good. The act is in the audit.",
 	Params:      idParam{}, Body: deadletter.SettleRequest{}, Answers: []Answer{{Status: http.StatusOK, Body: deadletter.DeadLetter{}}},
 	Problems: []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
+}
+
+var freezeAccount = Operation{
+	ID: "freezeAccount", Tag: tagAccounts, Summary: "Freeze an account",
+	Description: "Nothing leaves the account at its holder's wish any more, and no transfer reaches it. A withdrawal that was not sent " +
+		"to its provider yet is released; one that was sent completes, and confirmed deposits still credit. The act is in the audit.",
+	Params: idParam{}, Body: webaccount.FreezeRequest{}, Answers: []Answer{{Status: http.StatusOK, Body: webaccount.Account{}}},
+	Problems: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+}
+
+var unfreezeAccount = Operation{
+	ID: "unfreezeAccount", Tag: tagAccounts, Summary: "Unfreeze an account",
+	Description: "The account is in use again. The act is in the audit.",
+	Params:      idParam{}, Body: webaccount.FreezeRequest{}, Answers: []Answer{{Status: http.StatusOK, Body: webaccount.Account{}}},
+	Problems: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 }

@@ -21,6 +21,9 @@ func adminRoutes(h handlers) []Route {
 		{post, "/admin/dead-letters/:id/redrive", Admin, JSONBody, General, h.letters.Redrive, redriveDeadLetter},
 		{post, "/admin/dead-letters/:id/discard", Admin, JSONBody, General, h.letters.Discard, discardDeadLetter},
 
+		{post, "/admin/accounts/:id/freeze", Admin, JSONBody, General, h.account.Freeze, freezeAccount},
+		{post, "/admin/accounts/:id/unfreeze", Admin, JSONBody, General, h.account.Unfreeze, unfreezeAccount},
+
 		{get, "/admin/openapi.json", Admin, NoBody, General, h.adminDocs.Document, openapiDocument},
 	}
 }
