@@ -2,6 +2,7 @@ package database_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,9 @@ func writeSoundBooks(t *testing.T, db *database.DB) {
 	k.position()
 }
 
+// provedByTheLog are the invariants that a round of the log looks at: those of transactions and accounts.
+var provedByTheLog = []string{"I2", "I3", "I4", "I5", "I7", "I8", "I9", "I11", "I12", "I13", "I15", "I16", "I17", "I22", "I23"}
+
 var errTampered = errors.New("tampered, take it back")
 
 // breaks shows that the invariant holds in sound books and that each tampering breaks it, in a transaction of its own
@@ -48,6 +52,9 @@ func breaks(t *testing.T, id string, tamperings ...string) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		writeSoundBooks(t, db)
 		databasetest.CheckInvariants(t, db, noon)
+		sound, err := database.ProveIn(db.Reader())
+		require.NoError(t, err)
+		require.Empty(t, sound)
 		for _, tampering := range tamperings {
 			err := db.Writer().Transaction(func(tx *gorm.DB) error {
 				disarm(t, tx, db.Dialect())
@@ -61,6 +68,11 @@ func breaks(t *testing.T, id string, tamperings ...string) {
 				checks, err := database.VerifyIn(tx, db.Dialect(), noon, id)
 				require.NoError(t, err)
 				require.NotEmpty(t, checks[id].Violations, "%s does not see: %s", id, tampering)
+				rules, err := database.ProveIn(tx)
+				require.NoError(t, err)
+				if slices.Contains(provedByTheLog, id) {
+					require.Contains(t, rules, id, "a round of the log does not see: %s", tampering)
+				}
 				return errTampered
 			})
 			require.ErrorIs(t, err, errTampered)
