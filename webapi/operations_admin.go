@@ -5,9 +5,13 @@ import (
 
 	webaccount "florin/webapi/account"
 	"florin/webapi/deadletter"
+	"florin/webapi/integrity"
 )
 
-const tagDeadLetters = "dead letters"
+const (
+	tagDeadLetters = "dead letters"
+	tagIntegrity   = "integrity"
+)
 
 var listDeadLetters = Operation{
 	ID: "listDeadLetters", Tag: tagDeadLetters, Summary: "List dead letters",
@@ -61,4 +65,11 @@ var unfreezeAccount = Operation{
 	Description: "The account is in use again. The act is in the audit.",
 	Params:      idParam{}, Body: webaccount.FreezeRequest{}, Answers: []Answer{{Status: http.StatusOK, Body: webaccount.Account{}}},
 	Problems: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+}
+
+var getIntegrity = Operation{
+	ID: "getIntegrity", Tag: tagIntegrity, Summary: "See how far the books are proved",
+	Description: "The books are proved all the time: within seconds what has happened, and once a day everything. What is broken is " +
+		"listed until it is seen to be right again.",
+	Answers: []Answer{{Status: http.StatusOK, Body: integrity.State{}}}, Problems: []int{http.StatusBadRequest},
 }

@@ -8,6 +8,7 @@ import (
 	"florin/webapi/deadletter"
 	"florin/webapi/events"
 	"florin/webapi/health"
+	"florin/webapi/integrity"
 	"florin/webapi/payout"
 	"florin/webapi/transaction"
 	webuser "florin/webapi/user"
@@ -82,6 +83,7 @@ type handlers struct {
 	health      *health.Handlers
 	docs        *docs
 	letters     *deadletter.Handlers
+	integrity   *integrity.Handlers
 	adminDocs   *docs
 }
 

@@ -24,6 +24,8 @@ func adminRoutes(h handlers) []Route {
 		{post, "/admin/accounts/:id/freeze", Admin, JSONBody, General, h.account.Freeze, freezeAccount},
 		{post, "/admin/accounts/:id/unfreeze", Admin, JSONBody, General, h.account.Unfreeze, unfreezeAccount},
 
+		{get, "/admin/integrity", Admin, NoBody, General, h.integrity.Get, getIntegrity},
+
 		{get, "/admin/openapi.json", Admin, NoBody, General, h.adminDocs.Document, openapiDocument},
 	}
 }

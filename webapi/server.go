@@ -22,6 +22,7 @@ import (
 	"florin/webapi/decode"
 	"florin/webapi/events"
 	"florin/webapi/health"
+	"florin/webapi/integrity"
 	"florin/webapi/middleware"
 	"florin/webapi/payout"
 	"florin/webapi/problem"
@@ -46,8 +47,9 @@ type Deps struct {
 	Payouts  *payout.Handlers
 	Health   *health.Handlers
 	Events   *events.Handlers
-	// DeadLetters is for administrators.
+	// DeadLetters and Integrity are for administrators.
 	DeadLetters deadletter.Service
+	Integrity   integrity.Service
 	Verifier    middleware.Verifier
 	// Received takes what providers report; Providers are those that may.
 	Received  webaccount.ReceivedPublisher
@@ -128,7 +130,7 @@ func NewServer(deps Deps) (*Server, error) {
 		endpoints:   webhookendpoint.New(deps.Webhooks, deps.Cursors),
 		transaction: transaction.New(deps.Accounts),
 		user:        deps.Users, auth: deps.Auth, payout: deps.Payouts, events: deps.Events, health: deps.Health, docs: pages, adminDocs: &docs{},
-		letters: deadletter.New(deps.DeadLetters, deps.Cursors),
+		letters: deadletter.New(deps.DeadLetters, deps.Cursors), integrity: integrity.New(deps.Integrity),
 	}
 	table, adminTable := routes(all), adminRoutes(all)
 	all.docs.document = sync.OnceValues(func() ([]byte, error) { return Document(table) })

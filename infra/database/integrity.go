@@ -78,8 +78,8 @@ func (i *Integrity) State(ctx context.Context) (s integrity.State, err error) {
 			Position, Head, FullTookMs int64
 			ProvedAt, FullAt           moment
 		}
-		if err := tx.Raw(`SELECT i.position, h.position AS head, i.full_took_ms, i.proved_at, i.full_at FROM integrity i JOIN log_head h ON h.id = i.id
-			WHERE i.id = 1`).Scan(&row).Error; err != nil {
+		if err := tx.Raw(`SELECT position, (SELECT position FROM log_head WHERE id = 1) AS head, full_took_ms, proved_at, full_at
+			FROM integrity WHERE id = 1`).Scan(&row).Error; err != nil {
 			return err
 		}
 		s = integrity.State{Position: row.Position, Head: row.Head, ProvedAt: row.ProvedAt.at, FullAt: row.FullAt.at,
