@@ -104,6 +104,7 @@ func routes(h handlers) []Route {
 		{get, "/accounts/balance/aggregate", User, NoBody, General, h.account.Aggregate, aggregateBalances},
 		{get, "/account/:id", User, NoBody, General, h.account.Get, getAccount},
 		{get, "/account/:id/balance", User, NoBody, General, h.account.Balance, getBalance},
+		{get, "/account/:id/explain", User, NoBody, General, h.account.Explain, explainAccount},
 		{get, "/account/:id/transactions", User, NoBody, General, h.account.Transactions, listTransactions},
 		{get, "/account/:id/entries", User, NoBody, General, h.account.Entries, listEntries},
 		{post, "/account/:id/close", User, JSONBody, General, h.account.Close, closeAccount},

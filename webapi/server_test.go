@@ -253,6 +253,11 @@ func (f *fakeAccounts) Account(_ context.Context, userID, id uuid.UUID) (*accoun
 	return anAccount(id, 100_00, 20_00), f.err
 }
 
+func (f *fakeAccounts) ExplainAccount(ctx context.Context, userID, id uuid.UUID) (*account.Explanation, error) {
+	a, err := f.Account(ctx, userID, id)
+	return &account.Explanation{Account: a, Newest: f.entries}, err
+}
+
 func (f *fakeAccounts) Accounts(_ context.Context, _ uuid.UUID, page account.Page) ([]*account.Account, error) {
 	f.page = page
 	return f.held[:min(len(f.held), page.Limit)], f.err

@@ -76,6 +76,7 @@ func readingSteps(t *testing.T, k *bookkeeper, books *seed.Books) []step {
 		}},
 		{"aggregate", func() error { _, err := b.SumAccounts(ctx, owner); return err }},
 		{"balance at a past time", func() error { _, err := b.PostedAt(ctx, k.read(owner, id), noon.Add(-9*24*time.Hour)); return err }},
+		{"explanation of a balance", func() error { _, err := b.ExplainAccount(ctx, owner, id); return err }},
 		{"open transactions of an account", func() error { _, err := b.HasOpenTransactions(ctx, id); return err }},
 		{"transaction", func() error { _, _, err := b.FindTransaction(ctx, owner, deposit); return err }},
 		{"status", func() error { _, err := b.TransactionStatus(ctx, deposit); return err }},

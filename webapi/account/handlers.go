@@ -27,6 +27,7 @@ type Service interface {
 	Accounts(ctx context.Context, userID uuid.UUID, page account.Page) ([]*account.Account, error)
 	Totals(ctx context.Context, userID uuid.UUID) ([]account.Total, error)
 	BalanceAt(ctx context.Context, userID, accountID uuid.UUID, at time.Time) (*account.Account, money.Money, error)
+	ExplainAccount(ctx context.Context, userID, accountID uuid.UUID) (*account.Explanation, error)
 	Transactions(ctx context.Context, userID, accountID uuid.UUID, filter account.TransactionFilter, page account.Page) ([]*account.Transaction, error)
 	Entries(ctx context.Context, userID, accountID uuid.UUID, filter account.EntryFilter) (*account.Account, []account.EntryLine, error)
 }
