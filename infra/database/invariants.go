@@ -175,6 +175,7 @@ func workInvariants() []invariant {
 				AND CAST(user_id AS text) NOT IN (SELECT subject FROM audit WHERE action = 'user.deleted')`),
 			none(`SELECT id, status, settled_by FROM dead_letters WHERE status <> 'open'
 				AND status || CAST(id AS text) NOT IN (SELECT SUBSTR(action, 13) || subject FROM audit WHERE action LIKE 'dead_letter.%')`))},
+		{"FILE", "the pages and indexes of the database file are whole", damagedPages},
 		{"I24", "the schema's guards exist", missingGuards(schemaGuards)},
 	}
 }
@@ -267,4 +268,12 @@ func faultOfPart(t *account.Transaction) string {
 		return fmt.Sprintf("posted %s, the product is %s", t.Posted, exact)
 	}
 	return ""
+}
+
+// damagedPages reads the whole file of an SQLite database. PostgreSQL looks after its own.
+func damagedPages(v view) ([]Violation, error) {
+	if v.dialect == Postgres {
+		return nil, nil
+	}
+	return none("SELECT integrity_check AS damage FROM pragma_integrity_check WHERE integrity_check <> 'ok'")(v)
 }

@@ -29,6 +29,15 @@ CREATE TABLE integrity_findings (
 );
 CREATE UNIQUE INDEX integrity_findings_open_key ON integrity_findings (invariant, subject) WHERE cleared_at IS NULL;
 
+-- The oldest program that may work on this schema, by the last migration that it knows. A migration that only adds leaves it as it
+-- is; one that older programs cannot live with raises it.
+CREATE TABLE schema_floor (
+    id     integer NOT NULL PRIMARY KEY CONSTRAINT schema_floor_id_check CHECK (id = 1),
+    oldest integer NOT NULL
+);
+INSERT INTO schema_floor (id, oldest) VALUES (1, 8);
+
 -- +goose Down
+DROP TABLE schema_floor;
 DROP TABLE integrity_findings;
 DROP TABLE integrity;
