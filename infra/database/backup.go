@@ -9,12 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"florin/domain/errs"
 )
 
 // ErrBackupElsewhere is a backup of a database that has better tools for it.
-var ErrBackupElsewhere = errs.New(errs.Conflict, "backup_elsewhere", "PostgreSQL is backed up by its own tools: pg_dump, or base backups with WAL archiving.")
+var ErrBackupElsewhere = errors.New("PostgreSQL is backed up by its own tools: pg_dump, or base backups with WAL archiving")
 
 // Backup writes a copy of an SQLite database as it is at one moment, beside running servers, which go on meanwhile. The copy is
 // readable by its owner alone, checked, and on the disk when Backup returns; its size in bytes is returned. A file that is

@@ -13,7 +13,7 @@ import (
 	"florin/infra/database/databasetest"
 )
 
-func TestF106_BackupOfALiveFileIsWhole(t *testing.T) {
+func TestBackupOfALiveFileIsWhole(t *testing.T) {
 	t.Parallel()
 	db := databasetest.Open(t, database.SQLite, database.Options{})
 	writeSoundBooks(t, db)
