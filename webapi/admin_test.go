@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
@@ -17,6 +18,7 @@ import (
 
 	"florin/domain/account"
 	"florin/domain/errs"
+	"florin/domain/integrity"
 	"florin/service/deadletter"
 	"florin/webapi/contract"
 )
@@ -64,12 +66,19 @@ func (f *fakeLetters) one() account.DeadLetter {
 	return f.found[0]
 }
 
+// fakeProof answers with the state that a test puts into it.
+type fakeProof struct{ state integrity.State }
+
+func (f *fakeProof) State(context.Context) (integrity.State, error) { return f.state, nil }
+
 // newAdminServer serves the admin side in place of the public one, with its own document as the contract.
 func newAdminServer(t *testing.T) (*testServer, *fakeLetters) {
 	t.Helper()
 	letters := &fakeLetters{}
 	s := newTestServer(t, func(d *Deps) {
 		d.DeadLetters = letters
+		d.Integrity = &fakeProof{integrity.State{Position: 41, Head: 42, BrokenCount: 1, ProvedAt: noon, FullAt: noon, FullTook: time.Second,
+			Broken: []integrity.Finding{{ID: payment, Invariant: "I3", Subject: "account " + payment.String(), Detail: "posted=1", Accounts: []uuid.UUID{payment}, FoundAt: noon}}}}
 		d.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "florin_up 1") })
 		d.Profiles = d.Metrics
 		d.RequireHTTPS = true // which is the public side's
@@ -264,4 +273,28 @@ func TestS30_DeadLettersAreSettledByNameAndReason(t *testing.T) {
 		letter(1).ID, letter(2).ID), a.body)
 	assert.Equal(t, []uuid.UUID{letter(1).ID, letter(2).ID}, letters.ids)
 	assert.Equal(t, 400, s.do(t, boss, "POST", "/admin/dead-letters/redrive", `{"ids":["x"],"reason":"mended"}`).status)
+}
+
+func TestIntegrityIsShown(t *testing.T) {
+	s, _ := newAdminServer(t)
+	a := s.do(t, boss, "GET", "/admin/integrity", "")
+	require.Equal(t, 200, a.status, a.body)
+	id := payment.String()
+	assert.JSONEq(t, `{"sound":false,"proved_position":41,"proved_at":"2026-01-01T12:00:00Z","lag_events":1,
+		"full_pass":{"ended_at":"2026-01-01T12:00:00Z","took_ms":1000},"broken_count":1,"broken":[{"id":"`+id+`","invariant":"I3",
+		"subject":"account `+id+`","detail":"posted=1","accounts":["`+id+`"],"found_at":"2026-01-01T12:00:00Z"}]}`, a.body)
+	assert.Equal(t, 400, s.do(t, boss, "GET", "/admin/integrity?all=1", "").status)
+}
+
+func TestAccountsAreFrozenByNameAndReason(t *testing.T) {
+	s, _ := newAdminServer(t)
+	for i, act := range []string{"freeze", "unfreeze"} {
+		path := "/admin/accounts/" + payment.String() + "/" + act
+		require.Equal(t, 200, s.do(t, boss, "POST", path, `{"reason":"a court order"}`, "X-Request-Id: req-1").status)
+		require.Len(t, s.accounts.operators, i+1)
+		assert.Equal(t, account.Operator{Name: boss.String(), Reason: "a court order", Address: "127.0.0.1", Request: "req-1"}, s.accounts.operators[i])
+		for _, wrong := range []string{"", `{}x`, `{"reason":1}`, `{"why":"x"}`} {
+			assert.Equal(t, 400, s.do(t, boss, "POST", path, wrong).status, wrong)
+		}
+	}
 }

@@ -50,6 +50,15 @@ var getBalance = Operation{
 	Problems: []int{http.StatusUnprocessableEntity},
 }
 
+var explainAccount = Operation{
+	ID: "explainAccount", Tag: tagAccounts, Summary: "See what makes a balance",
+	Description: "Every figure of the balance, of one moment: what is posted by the kinds of its ledger lines, what is held by the open " +
+		"transactions that hold it and their next step, and the difference.",
+	Params:   idParam{},
+	Answers:  []Answer{{Status: http.StatusOK, Body: webaccount.Explanation{}}},
+	Problems: []int{http.StatusNotFound},
+}
+
 var listTransactions = Operation{
 	ID: "listTransactions", Tag: tagAccounts, Summary: "List the transactions of an account",
 	Description: "Newest first, each as this account sees it.",

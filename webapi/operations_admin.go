@@ -3,12 +3,17 @@ package webapi
 import (
 	"net/http"
 
+	webaccount "florin/webapi/account"
 	"florin/webapi/deadletter"
+	"florin/webapi/integrity"
 	"florin/webapi/reconciliation"
 	"florin/webapi/review"
 )
 
-const tagDeadLetters = "dead letters"
+const (
+	tagDeadLetters = "dead letters"
+	tagIntegrity   = "integrity"
+)
 
 var listDeadLetters = Operation{
 	ID: "listDeadLetters", Tag: tagDeadLetters, Summary: "List dead letters",
@@ -90,4 +95,26 @@ var requestReconciliation = Operation{
 	Description: "A running server lists the providers' events and compares the books with their own lists, soon. The act is in the audit.",
 	Body:        reconciliation.Request{}, Answers: []Answer{{Status: http.StatusAccepted, Body: reconciliation.Requested{}}},
 	Problems: []int{http.StatusUnprocessableEntity},
+}
+
+var freezeAccount = Operation{
+	ID: "freezeAccount", Tag: tagAccounts, Summary: "Freeze an account",
+	Description: "Nothing leaves the account at its holder's wish any more, and no transfer reaches it. A withdrawal that was not sent " +
+		"to its provider yet is released; one that was sent completes, and confirmed deposits still credit. The act is in the audit.",
+	Params: idParam{}, Body: webaccount.FreezeRequest{}, Answers: []Answer{{Status: http.StatusOK, Body: webaccount.Account{}}},
+	Problems: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+}
+
+var unfreezeAccount = Operation{
+	ID: "unfreezeAccount", Tag: tagAccounts, Summary: "Unfreeze an account",
+	Description: "The account is in use again. The act is in the audit.",
+	Params:      idParam{}, Body: webaccount.FreezeRequest{}, Answers: []Answer{{Status: http.StatusOK, Body: webaccount.Account{}}},
+	Problems: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+}
+
+var getIntegrity = Operation{
+	ID: "getIntegrity", Tag: tagIntegrity, Summary: "See how far the books are proved",
+	Description: "The books are proved all the time: within seconds what has happened, and once a day everything. What is broken is " +
+		"listed until it is seen to be right again.",
+	Answers: []Answer{{Status: http.StatusOK, Body: integrity.State{}}}, Problems: []int{http.StatusBadRequest},
 }

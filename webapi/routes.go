@@ -8,6 +8,7 @@ import (
 	"florin/webapi/deadletter"
 	"florin/webapi/events"
 	"florin/webapi/health"
+	"florin/webapi/integrity"
 	"florin/webapi/payout"
 	"florin/webapi/reconciliation"
 	"florin/webapi/review"
@@ -85,6 +86,7 @@ type handlers struct {
 	docs        *docs
 	letters     *deadletter.Handlers
 	reviews     *review.Handlers
+	integrity   *integrity.Handlers
 
 	reconciliation *reconciliation.Handlers
 	adminDocs      *docs
@@ -107,6 +109,7 @@ func routes(h handlers) []Route {
 		{get, "/accounts/balance/aggregate", User, NoBody, General, h.account.Aggregate, aggregateBalances},
 		{get, "/account/:id", User, NoBody, General, h.account.Get, getAccount},
 		{get, "/account/:id/balance", User, NoBody, General, h.account.Balance, getBalance},
+		{get, "/account/:id/explain", User, NoBody, General, h.account.Explain, explainAccount},
 		{get, "/account/:id/transactions", User, NoBody, General, h.account.Transactions, listTransactions},
 		{get, "/account/:id/entries", User, NoBody, General, h.account.Entries, listEntries},
 		{post, "/account/:id/close", User, JSONBody, General, h.account.Close, closeAccount},

@@ -28,6 +28,11 @@ func adminRoutes(h handlers) []Route {
 		{get, "/admin/reconciliation", Admin, NoBody, General, h.reconciliation.Get, getReconciliation},
 		{post, "/admin/reconciliation", Admin, JSONBody, General, h.reconciliation.Request, requestReconciliation},
 
+		{post, "/admin/accounts/:id/freeze", Admin, JSONBody, General, h.account.Freeze, freezeAccount},
+		{post, "/admin/accounts/:id/unfreeze", Admin, JSONBody, General, h.account.Unfreeze, unfreezeAccount},
+
+		{get, "/admin/integrity", Admin, NoBody, General, h.integrity.Get, getIntegrity},
+
 		{get, "/admin/openapi.json", Admin, NoBody, General, h.adminDocs.Document, openapiDocument},
 	}
 }

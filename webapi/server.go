@@ -22,6 +22,7 @@ import (
 	"florin/webapi/decode"
 	"florin/webapi/events"
 	"florin/webapi/health"
+	"florin/webapi/integrity"
 	"florin/webapi/middleware"
 	"florin/webapi/payout"
 	"florin/webapi/problem"
@@ -48,10 +49,11 @@ type Deps struct {
 	Payouts  *payout.Handlers
 	Health   *health.Handlers
 	Events   *events.Handlers
-	// DeadLetters is for administrators.
+	// DeadLetters and Integrity are for administrators.
 	DeadLetters deadletter.Service
 	Reviews     review.Service
 	Reconciler  reconciliation.Service
+	Integrity   integrity.Service
 	Verifier    middleware.Verifier
 	// Received takes what providers report; Providers are those that may.
 	Received  webaccount.ReceivedPublisher
@@ -133,7 +135,7 @@ func NewServer(deps Deps) (*Server, error) {
 		transaction: transaction.New(deps.Accounts),
 		user:        deps.Users, auth: deps.Auth, payout: deps.Payouts, events: deps.Events, health: deps.Health, docs: pages, adminDocs: &docs{},
 		letters: deadletter.New(deps.DeadLetters, deps.Cursors), reviews: review.New(deps.Reviews, deps.Cursors),
-		reconciliation: reconciliation.New(deps.Reconciler, deps.Cursors),
+		reconciliation: reconciliation.New(deps.Reconciler, deps.Cursors), integrity: integrity.New(deps.Integrity),
 	}
 	table, adminTable := routes(all), adminRoutes(all)
 	all.docs.document = sync.OnceValues(func() ([]byte, error) { return Document(table) })

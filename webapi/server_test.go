@@ -193,7 +193,9 @@ type fakeAccounts struct {
 	held     []*account.Account
 	totals   []account.Total
 	timeline []account.TimelineItem
-	err      error
+	// operators are those who froze and unfroze.
+	operators []account.Operator
+	err       error
 }
 
 func (f *fakeAccounts) keep(c accountsvc.Call) (accountsvc.Outcome, error) {
@@ -235,11 +237,25 @@ func (f *fakeAccounts) CloseAccount(_ context.Context, userID, id uuid.UUID, _ s
 	return f.Account(context.Background(), userID, id)
 }
 
+func (f *fakeAccounts) FreezeAccount(_ context.Context, id uuid.UUID, by account.Operator) (*account.Account, error) {
+	f.operators = append(f.operators, by)
+	return anAccount(id, 100_00, 20_00), f.err
+}
+
+func (f *fakeAccounts) UnfreezeAccount(ctx context.Context, id uuid.UUID, by account.Operator) (*account.Account, error) {
+	return f.FreezeAccount(ctx, id, by)
+}
+
 func (f *fakeAccounts) Account(_ context.Context, userID, id uuid.UUID) (*account.Account, error) {
 	if userID != ada || id != adasEUR {
 		return nil, errs.Missing("Account")
 	}
 	return anAccount(id, 100_00, 20_00), f.err
+}
+
+func (f *fakeAccounts) ExplainAccount(ctx context.Context, userID, id uuid.UUID) (*account.Explanation, error) {
+	a, err := f.Account(ctx, userID, id)
+	return &account.Explanation{Account: a, Newest: f.entries}, err
 }
 
 func (f *fakeAccounts) Accounts(_ context.Context, _ uuid.UUID, page account.Page) ([]*account.Account, error) {

@@ -25,6 +25,7 @@ import (
 	accountsvc "florin/service/account"
 	"florin/service/auth"
 	"florin/service/deadletter"
+	"florin/service/integrity"
 	mailsvc "florin/service/mail"
 	"florin/service/payout"
 	"florin/service/reconcile"
@@ -56,6 +57,7 @@ type App struct {
 	Waiters       *relay.Waiters
 	Streams       *stream.Hub
 	Letters       *deadletter.Service
+	Integrity     *integrity.Service
 	Sweep         *sweep.Sweep
 	Reconciler    *reconcile.Service
 	Service       *accountsvc.Service
@@ -133,6 +135,8 @@ func (a *App) Start() {
 	a.loop("redriver", a.delivery, afterStart(a.Letters.NewRedriver(a.durable(), a.redeliver).Run))
 	a.loop("sweep", a.work, afterStart(a.Sweep.Run))
 	a.loop("reconciler", a.work, afterStart(a.Reconciler.Run))
+	a.loop("proof of the log", a.work, afterStart(a.Integrity.Run))
+	a.loop("proof of all books", a.work, afterStart(a.Integrity.RunFull))
 	a.loop("retention", a.work, afterStart(a.retention().Run))
 	if a.DB.Dialect() == database.Postgres {
 		a.loop("listener", a.delivery, afterStart(database.Listener{

@@ -71,9 +71,8 @@ func (p *program) root() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print JSON")
-	root.AddCommand(serve, p.migrateCommand(), p.verifyCommand(), p.deadLettersCommand(), p.reviewsCommand(), p.reconcileCommand(), p.eventsCommand(), p.mockBankCommand(),
-		p.demoCommand(),
-		p.versionCommand())
+	root.AddCommand(serve, p.migrateCommand(), p.verifyCommand(), p.backupCommand(), p.deadLettersCommand(), p.reviewsCommand(), p.reconcileCommand(),
+		p.eventsCommand(), p.mockBankCommand(), p.demoCommand(), p.versionCommand())
 	return root
 }
 

@@ -55,6 +55,7 @@ type Config struct {
 	RateLimit           string // "600/m" or "off"
 	LaneBatch           int    // operations in one commit at the most, 0 for the default; for comparison in cmd/bench
 	WebhookAllowPrivate bool
+	VerifyEvery         time.Duration // between two proofs of all books; 0 for the default
 }
 
 // rawSettings is the environment as text.
@@ -91,6 +92,7 @@ type rawSettings struct {
 	SMTPURL             string `env:"SMTP_URL"`
 	MailFrom            string `env:"MAIL_FROM"`
 	LaneBatch           string `env:"FLORIN_LANE_BATCH"`
+	VerifyEvery         string `env:"VERIFY_EVERY" envDefault:"24h"`
 }
 
 // secretSettings may each be given as NAME_FILE, the path of a file that holds the value.

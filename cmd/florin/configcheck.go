@@ -47,6 +47,7 @@ func (r *reader) read() Config {
 
 		PaymentProvider: r.oneOf("PAYMENT_PROVIDER", raw.PaymentProvider, mock.Name, stripe.Name),
 		PaymentDeadline: r.duration("PAYMENT_DEADLINE", raw.PaymentDeadline, time.Second),
+		VerifyEvery:     r.duration("VERIFY_EVERY", raw.VerifyEvery, time.Minute),
 		AmountLimit:     r.amount("AMOUNT_LIMIT", raw.AmountLimit),
 
 		MockBankURL:        r.link("MOCK_BANK_URL", raw.MockBankURL),

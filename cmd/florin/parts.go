@@ -11,9 +11,12 @@ import (
 	"net/http/pprof"
 	"time"
 
+	"github.com/google/uuid"
+
 	"florin/domain/account"
 	"florin/infra/database"
 	"florin/pkg/eventbus"
+	"florin/service/integrity"
 	"florin/webapi/health"
 )
 
@@ -56,6 +59,19 @@ func (a *App) ensureAdmin(ctx context.Context) error {
 	close(a.adminReady)
 	<-ctx.Done()
 	return nil
+}
+
+// buildIntegrity makes the continuous proof of the books.
+func (a *App) buildIntegrity(config integrity.Config) {
+	config.Freeze = func(ctx context.Context, accountID uuid.UUID, by account.Operator) error {
+		_, err := a.Service.FreezeAccount(ctx, accountID, by)
+		return err
+	}
+	if config.FullEvery == 0 {
+		config.FullEvery = a.Config.VerifyEvery
+	}
+	config.Alert, config.Clock, config.Log = a.Metrics.Alert, a.Clock, a.Log
+	a.Integrity = integrity.New(config)
 }
 
 // retention clears what must not be kept for ever.

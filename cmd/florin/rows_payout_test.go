@@ -120,23 +120,6 @@ func TestF82_PayoutOfAnotherAmountIsBookedAsSentAndReviewed(t *testing.T) {
 	})
 }
 
-func TestF85_AccountFrozenMidFlight(t *testing.T) {
-	eachRig(t, func(t *testing.T, r *rig) {
-		c := r.user()
-		euros := c.open("EUR")
-		c.paid(euros, "100.00", "EUR")
-		sent := c.withdraw(euros, "40.00", "EUR")
-		freeze := func(status string) {
-			require.NoError(t, r.app.DB.Writer().Exec("UPDATE accounts SET status = ? WHERE id = ?", status, euros).Error)
-		}
-		freeze("frozen")
-		r.complete(sent.text(t, "payment_id"))
-		c.await(sent.text(t, "id"), "completed")
-		require.Equal(t, "60.00 0.00 60.00", c.balance(euros))
-		c.withdraw(euros, "1.00", "EUR").refused(t, 422, "account_frozen")
-	})
-}
-
 func TestF44F45_LessAndMoreThanAsked(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		c := r.user()

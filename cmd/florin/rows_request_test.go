@@ -161,7 +161,7 @@ func TestF19_AccountThatCannotTakePart(t *testing.T) {
 		require.Equal(t, 200, c.do("POST", "/account/"+closed+"/close", "").status)
 		c.fund(frozen, "100.00", "EUR")
 		r.quiet()
-		require.NoError(t, r.app.DB.Writer().Exec("UPDATE accounts SET status = 'frozen' WHERE id = ?", frozen).Error)
+		require.Equal(t, 200, r.freeze(r.admin(), "freeze", frozen).status)
 		before := r.rows()
 		for _, row := range []struct {
 			account string

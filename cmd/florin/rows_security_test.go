@@ -39,6 +39,7 @@ func rights() map[string]access {
 		"GET /accounts/balance/aggregate": {"", 401, 200, 200, 200},
 		"GET /account/:id":                {"", 401, 200, mine, admins},
 		"GET /account/:id/balance":        {"", 401, 200, mine, admins},
+		"GET /account/:id/explain":        {"", 401, 200, mine, admins},
 		"GET /account/:id/transactions":   {"", 401, 200, mine, admins},
 		"GET /account/:id/entries":        {"", 401, 200, mine, admins},
 		"POST /account/:id/close":         {"{}", 401, 409, mine, admins},

@@ -87,7 +87,7 @@ func TestF93_DestinationsThatCannotReceiveAreOneRefusal(t *testing.T) {
 		hers, closed, frozen := ada.open("EUR"), bob.open("EUR"), bob.open("EUR")
 		ada.fund(hers, "10.00", "EUR")
 		require.Equal(t, 200, bob.do("POST", "/account/"+closed+"/close", "{}").status)
-		require.NoError(t, r.app.DB.Writer().Exec("UPDATE accounts SET status = 'frozen' WHERE id = ?", frozen).Error)
+		require.Equal(t, 200, r.freeze(r.admin(), "freeze", frozen).status)
 		system := r.column("SELECT id FROM accounts WHERE kind = 'system' AND code = 'provider_clearing:mock'")
 		require.Len(t, system, 1)
 

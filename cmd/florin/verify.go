@@ -62,7 +62,7 @@ func (p *program) check(ctx context.Context, db *database.DB) (finding, error) {
 	found := finding{OK: len(database.Broken(checks)) == 0, Checks: make([]checkState, 0, len(checks))}
 	for _, c := range checks {
 		found.Checks = append(found.Checks, checkState{ID: c.ID, Name: c.Name, OK: c.OK(),
-			Violations: append([]string{}, c.Violations...), TookMS: c.Elapsed.Milliseconds()})
+			Violations: c.Lines(), TookMS: c.Elapsed.Milliseconds()})
 	}
 	return found, nil
 }

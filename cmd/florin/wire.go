@@ -26,6 +26,7 @@ import (
 	accountsvc "florin/service/account"
 	"florin/service/auth"
 	"florin/service/deadletter"
+	"florin/service/integrity"
 	mailsvc "florin/service/mail"
 	"florin/service/notification"
 	"florin/service/reconcile"
@@ -74,6 +75,8 @@ type Options struct {
 	StreamTimes events.Times
 	// Webhooks tunes the delivery of webhooks; its ports, Clock and Log are set here.
 	Webhooks notification.DeliverConfig
+	// Integrity tunes the continuous proof; its ports, Clock and Log are set here.
+	Integrity integrity.Config
 	// Subscribers are durable readers of the log, by name.
 	Subscribers map[string]eventbus.PositionedHandler
 	// SubscribersAlone leaves the program's own out, for tests that kill the program in a subscriber and must know in which.
@@ -184,6 +187,9 @@ func (a *App) buildLog(ctx context.Context, options Options) error {
 			SetAside:    func(string, string) { a.Metrics.Alert("dead_letter") },
 		}}
 	leases := database.NewLeases(a.DB, a.Clock)
+	proving := options.Integrity
+	proving.Proofs, proving.Leases, proving.Holder = database.NewIntegrity(a.DB, a.Clock), leases, settings.Holder
+	a.buildIntegrity(proving)
 	a.Subscriptions = relay.NewSubscriptions(a.log, leases, settings)
 	a.Relay = relay.New(a.log, leases, settings, a.Subscriptions.Wake)
 	a.Ledger.OnCommit = a.Relay.Wake
@@ -269,6 +275,7 @@ func (a *App) buildServer(options Options) error {
 		DeadLetters: a.Letters,
 		Reviews:     a.Service,
 		Reconciler:  a.Reconciler,
+		Integrity:   a.Integrity,
 		Events: events.New(events.Deps{
 			Hub: a.Streams, Verifier: a.Auth, Sent: a.Metrics.Streamed, Log: a.Log, Times: options.StreamTimes,
 		}),

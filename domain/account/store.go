@@ -176,6 +176,8 @@ type Books interface {
 	SumAccounts(ctx context.Context, userID uuid.UUID) ([]Total, error)
 	// PostedAt is what was posted on the account at a past time: the balance after its last entry not later than that.
 	PostedAt(ctx context.Context, a *Account, at time.Time) (money.Money, error)
+	// ExplainAccount returns what makes the balance of the user's account, in one snapshot.
+	ExplainAccount(ctx context.Context, userID, accountID uuid.UUID) (*Explanation, error)
 	// FindTransaction returns a transaction that the user can read: the owner's of either side.
 	// Side is the account of the user that it is seen from: the sender's where both are the user's.
 	FindTransaction(ctx context.Context, userID, transactionID uuid.UUID) (t *Transaction, side uuid.UUID, err error)

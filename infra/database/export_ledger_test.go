@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 )
 
@@ -57,4 +58,25 @@ func VerifyIn(tx *gorm.DB, dialect Dialect, now time.Time, ids ...string) (map[s
 		checks[inv.id] = Check{ID: inv.id, Name: inv.name, Violations: violations}
 	}
 	return checks, nil
+}
+
+// ProveIn proves all transactions and accounts as a round of the log does, on a running transaction, which may have tampered with the
+// books. It returns the invariants that do not hold.
+func ProveIn(tx *gorm.DB) ([]string, error) {
+	var transactions, accounts []uuid.UUID
+	if err := tx.Raw("SELECT id FROM transactions").Scan(&transactions).Error; err != nil {
+		return nil, err
+	}
+	if err := tx.Raw("SELECT id FROM accounts").Scan(&accounts).Error; err != nil {
+		return nil, err
+	}
+	p, err := prove(tx, transactions, accounts)
+	if err != nil {
+		return nil, err
+	}
+	var rules []string
+	for _, b := range p.broken {
+		rules = append(rules, b.id)
+	}
+	return rules, nil
 }

@@ -33,3 +33,11 @@ func Traced(o Options, tracer pgx.QueryTracer) Options {
 	o.tracer = tracer
 	return o
 }
+
+// WithoutCheckpoints ends the copying of an SQLite file's log, which the last closer that Open added does.
+func WithoutCheckpoints(db *DB) error {
+	last := len(db.closers) - 1
+	stop := db.closers[last]
+	db.closers = db.closers[:last]
+	return stop()
+}

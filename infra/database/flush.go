@@ -86,12 +86,48 @@ func (b *batch) writes() (*writes, error) {
 			return nil, err
 		}
 	}
+	if err := b.checkBalances(); err != nil {
+		return nil, err
+	}
 	for _, id := range inOrder(b.was.accounts) {
 		if err := compare(&w.changedAccounts, b.was.accounts[id], accountToRow(b.state.accounts[id])); err != nil {
 			return nil, err
 		}
 	}
 	return w, nil
+}
+
+// errUnproved is a batch that would break the books. It is a fault of the program, and nothing of it is written.
+var errUnproved = errors.New("a balance does not follow from what is written")
+
+// checkBalances holds what the batch makes of each account against the entries and holds that it writes: the last look before the
+// books change, on what is in memory anyway.
+func (b *batch) checkBalances() error {
+	posted, held := map[uuid.UUID]int64{}, map[uuid.UUID]int64{}
+	for _, e := range b.rows.entries {
+		posted[e.AccountID] += e.Amount
+	}
+	for _, h := range b.state.holds {
+		held[h.AccountID] += setAside(holdToRow(h))
+	}
+	for _, h := range b.was.holds {
+		held[h.AccountID] -= setAside(h)
+	}
+	for id, was := range b.was.accounts {
+		now := b.state.accounts[id].State()
+		if now.Posted-was.Posted.Int64 != posted[id] || now.Held-was.Held != held[id] || now.Held < 0 || now.Posted < now.Held {
+			return fmt.Errorf("account %s: %w", id, errUnproved)
+		}
+	}
+	return nil
+}
+
+// setAside is what a hold keeps from being spent.
+func setAside(h holdRow) int64 {
+	if h.Status != holdActive {
+		return 0
+	}
+	return h.Amount - h.Captured - h.Released
 }
 
 // changing is a row of which some columns move.

@@ -48,8 +48,8 @@ var schemaGuards = guards{both: []string{
 }}
 
 // missingGuards is the invariant that the catalog names them all, in force.
-func missingGuards(wanted guards) func(v view) ([]string, error) {
-	return func(v view) ([]string, error) {
+func missingGuards(wanted guards) search {
+	return func(v view) ([]Violation, error) {
 		list, read := append(slices.Clone(wanted.both), wanted.onSQLite...), sqliteGuards
 		if v.dialect == Postgres {
 			list, read = append(slices.Clone(wanted.both), wanted.onPostgres...), postgresGuards
@@ -58,10 +58,10 @@ func missingGuards(wanted guards) func(v view) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		var missing []string
+		var missing []Violation
 		for _, guard := range list {
 			if !have[guard] {
-				missing = append(missing, "missing "+guard)
+				missing = append(missing, Violation{Text: "missing " + guard})
 			}
 		}
 		return missing, nil

@@ -11,8 +11,8 @@ import (
 	"florin/domain/fx"
 )
 
-// allInvariants is what must hold at any time, in the order of their numbers. I21, I25, I26 and I27 are not of the
-// books alone and are checked elsewhere.
+// allInvariants is what must hold at any time. I21 compares the books with a provider's, and I27 with what clients were told: both
+// are checked elsewhere.
 func allInvariants() []invariant {
 	return append(append(moneyInvariants(), historyInvariants()...), workInvariants()...)
 }
@@ -24,7 +24,7 @@ func moneyInvariants() []invariant {
 		{"I2", "each transaction sums to 0 per currency",
 			none(`SELECT transaction_id, currency, SUM(amount) AS total FROM entries GROUP BY transaction_id, currency HAVING SUM(amount) <> 0`)},
 		{"I3", "posted is the sum of the account's entries, each entry follows from the one before, and what is owed is the sum of the debtor's", all(
-			none(`SELECT a.id, a.posted, a.entry_seq, e.total, e.numbered, e.latest FROM accounts a
+			none(`SELECT a.id AS account_id, a.posted, a.entry_seq, e.total, e.numbered, e.latest FROM accounts a
 				LEFT JOIN (SELECT account_id, SUM(amount) AS total, COUNT(account_seq) AS numbered, MAX(account_seq) AS latest
 					FROM entries GROUP BY account_id) e ON e.account_id = a.id
 				WHERE a.kind = 'user' AND (a.posted <> COALESCE(e.total, 0) OR a.entry_seq <> COALESCE(e.latest, 0)
@@ -33,30 +33,30 @@ func moneyInvariants() []invariant {
 					COALESCE(LAG(balance_after) OVER w, 0) AS balance_before, LAG(posted_at) OVER w AS posted_before
 					FROM entries WHERE account_seq IS NOT NULL WINDOW w AS (PARTITION BY account_id ORDER BY account_seq)) lines
 				WHERE balance_before + amount <> balance_after OR posted_at < posted_before`),
-			none(`SELECT a.id, a.receivable, e.total FROM accounts a
+			none(`SELECT a.id AS account_id, a.receivable, e.total FROM accounts a
 				LEFT JOIN (SELECT debtor_id, SUM(amount) AS total FROM entries WHERE debtor_id IS NOT NULL GROUP BY debtor_id) e ON e.debtor_id = a.id
 				WHERE a.receivable + COALESCE(e.total, 0) <> 0 OR (a.kind = 'system' AND a.receivable <> 0)`),
 			none(`SELECT e.transaction_id, e.line, e.debtor_id, a.code FROM entries e JOIN accounts a ON a.id = e.account_id
 				LEFT JOIN accounts d ON d.id = e.debtor_id AND d.kind = 'user'
 				WHERE (COALESCE(a.code, '') = 'receivable') <> (d.id IS NOT NULL) OR (e.debtor_id IS NOT NULL) <> (d.id IS NOT NULL)`))},
 		{"I4", "held is the sum of the account's active holds",
-			none(`SELECT a.id, a.held, h.total FROM accounts a
+			none(`SELECT a.id AS account_id, a.held, h.total FROM accounts a
 				LEFT JOIN (SELECT account_id, SUM(amount - captured - released) AS total FROM holds WHERE status = 'active' GROUP BY account_id) h
 					ON h.account_id = a.id
 				WHERE a.held <> COALESCE(h.total, 0)`)},
 		{"I5", "no account is overspent",
-			none(`SELECT id, posted, held FROM accounts WHERE kind = 'user' AND posted - held < 0`)},
+			none(`SELECT id AS account_id, posted, held FROM accounts WHERE kind = 'user' AND posted - held < 0`)},
 		{"I6", "one effect per fact of a provider",
 			none(`SELECT provider, ref, effect, COUNT(*) AS effects FROM effects GROUP BY provider, ref, effect HAVING COUNT(*) > 1`)},
 		{"I7", "a transaction has entries exactly when it is completed",
-			none(`SELECT t.id, t.status, 0 AS entries FROM transactions t
+			none(`SELECT t.id AS transaction_id, t.status, 0 AS entries FROM transactions t
 					WHERE t.status = 'completed' AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.transaction_id = t.id)
 				UNION ALL SELECT t.id, t.status, COUNT(*) FROM transactions t JOIN entries e ON e.transaction_id = t.id
 					WHERE t.status <> 'completed' GROUP BY t.id, t.status`)},
 		{"I12", "an open withdrawal or refund has one hold, an ended one none", all(
 			none(`SELECT h.transaction_id, h.amount, t.status FROM holds h JOIN transactions t ON t.id = h.transaction_id
 				WHERE h.status = 'active' AND t.status IN ('completed', 'failed')`),
-			none(`SELECT t.id, t.status FROM transactions t
+			none(`SELECT t.id AS transaction_id, t.status FROM transactions t
 				LEFT JOIN holds h ON h.transaction_id = t.id AND h.status = 'active' AND h.account_id = t.account_id
 				WHERE t.type IN ('withdraw', 'refund') AND t.status IN ('initiated', 'pending') AND h.transaction_id IS NULL
 					AND t.account_id IS NOT NULL`))},
@@ -69,28 +69,18 @@ func moneyInvariants() []invariant {
 				WHERE a.id IS NULL OR e.currency <> a.currency OR e.amount = 0 OR (a.kind = 'user') <> (e.account_seq IS NOT NULL)`)},
 		{"I16", "a conversion is the exact product at its stored rate, rounded against the holder, and a part's rate is the whole's", all(
 			wrongConversions,
-			none(`SELECT c.id, c.conversion, p.conversion AS followed FROM transactions c JOIN transactions p ON p.id = c.linked_transaction_id
+			none(`SELECT c.id AS transaction_id, c.conversion, p.conversion AS followed FROM transactions c JOIN transactions p ON p.id = c.linked_transaction_id
 				WHERE c.type IN ('refund', 'refund_reversal', 'chargeback', 'chargeback_reversal', 'payout_return', 'correction') AND c.provider <> 'internal'
 					AND (c.conversion IS NULL) <> (p.conversion IS NULL)`),
 			wrongRates)},
-		{"I17", "what is taken back is not more than what was captured",
-			none(`SELECT p.id, p.amount, p.received_amount, p.posted_amount, SUM(c.amount - COALESCE(r.amount, 0)) AS taken_back,
-					SUM(COALESCE(c.posted_amount, 0) - COALESCE(r.posted, 0)) AS posted_back FROM transactions p
-				JOIN transactions c ON c.linked_transaction_id = p.id AND c.status = 'completed' AND c.type IN ('refund', 'chargeback', 'payout_return', 'correction') AND c.provider <> 'internal'
-				LEFT JOIN (SELECT linked_transaction_id AS id, SUM(amount) AS amount, SUM(COALESCE(posted_amount, 0)) AS posted FROM transactions
-					WHERE status = 'completed' AND type IN ('refund_reversal', 'chargeback_reversal') GROUP BY linked_transaction_id) r ON r.id = c.id
-				GROUP BY p.id, p.amount, p.received_amount, p.posted_amount
-				HAVING SUM(c.amount - COALESCE(r.amount, 0)) > ` + capturedSQL + `
-					OR SUM(COALESCE(c.posted_amount, 0) - COALESCE(r.posted, 0)) > COALESCE(p.posted_amount, 0)
-					OR (SUM(c.amount - COALESCE(r.amount, 0)) = ` + capturedSQL + `
-						AND SUM(COALESCE(c.posted_amount, 0) - COALESCE(r.posted, 0)) <> COALESCE(p.posted_amount, 0))`)},
+		{"I17", "what is taken back is not more than what was captured", none(takenBackSQL("p.id IS NOT NULL"))},
 		{"I22", "money in suspense or owed has a review",
 			none(`SELECT e.transaction_id, e.line, a.code FROM entries e JOIN accounts a ON a.id = e.account_id
 				WHERE a.kind = 'system' AND a.code IN ('suspense', 'receivable')
 					AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.transaction_id = e.transaction_id)
 					AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.settlement_id = e.transaction_id)`)},
 		{"I23", "money leaves only accounts of who asked for it", all(
-			none(`SELECT t.id, t.user_id, a.user_id AS owner FROM transactions t JOIN accounts a ON a.id = t.account_id
+			none(`SELECT t.id AS transaction_id, t.user_id, a.user_id AS owner FROM transactions t JOIN accounts a ON a.id = t.account_id
 				WHERE a.kind = 'user' AND (t.user_id IS NULL OR a.user_id <> t.user_id)`),
 			none(`SELECT e.transaction_id, e.line, t.user_id, a.user_id AS owner FROM entries e
 				JOIN accounts a ON a.id = e.account_id AND a.kind = 'user' JOIN transactions t ON t.id = e.transaction_id
@@ -106,6 +96,21 @@ func moneyInvariants() []invariant {
 // capturedSQL is what a payment p has moved: what came, but no more than was asked.
 const capturedSQL = `CASE WHEN p.received_amount < p.amount THEN p.received_amount ELSE p.amount END`
 
+// takenBackSQL finds the payments p, of those named, of which more was taken back than was captured, or not all of what was posted
+// although all of the payment was.
+func takenBackSQL(named string) string {
+	reversed := func(column string) string {
+		return `COALESCE((SELECT SUM(` + column + `) FROM transactions r WHERE r.linked_transaction_id = c.id AND r.status = 'completed'
+			AND r.type IN ('refund_reversal', 'chargeback_reversal')), 0)`
+	}
+	return `SELECT * FROM (SELECT p.id AS transaction_id, p.posted_amount, ` + capturedSQL + ` AS captured,
+			SUM(c.amount - ` + reversed("r.amount") + `) AS taken_back, SUM(COALESCE(c.posted_amount, 0) - ` + reversed("r.posted_amount") + `) AS posted_back
+		FROM transactions p JOIN transactions c ON c.linked_transaction_id = p.id AND c.linked_transaction_id IS NOT NULL AND c.status = 'completed'
+			AND c.type IN ('refund', 'chargeback', 'payout_return', 'correction') AND c.provider <> 'internal'
+		WHERE ` + named + ` GROUP BY p.id, p.amount, p.received_amount, p.posted_amount) payments
+		WHERE taken_back > captured OR posted_back > COALESCE(posted_amount, 0) OR (taken_back = captured AND posted_back <> COALESCE(posted_amount, 0))`
+}
+
 func historyInvariants() []invariant {
 	return []invariant{
 		{"I8", "a history has every step once, and only legal ones", all(
@@ -117,7 +122,7 @@ func historyInvariants() []invariant {
 					FROM payment_events WINDOW w AS (PARTITION BY transaction_id ORDER BY seq)) steps
 				WHERE COALESCE(from_status, '') <> COALESCE(before, '') OR at < at_before`))},
 		{"I9", "one event per change, and the last one is how the transaction stands",
-			none(`SELECT t.id, t.status, t.version, e.to_status, e.seq FROM transactions t
+			none(`SELECT t.id AS transaction_id, t.status, t.version, e.to_status, e.seq FROM transactions t
 				LEFT JOIN (SELECT transaction_id, MAX(seq) AS seq FROM payment_events GROUP BY transaction_id) latest ON latest.transaction_id = t.id
 				LEFT JOIN payment_events e ON e.transaction_id = t.id AND e.seq = latest.seq
 				WHERE e.id IS NULL OR e.seq <> t.version OR e.to_status <> t.status`)},
@@ -144,7 +149,7 @@ func historyInvariants() []invariant {
 func workInvariants() []invariant {
 	return []invariant{
 		{"I18", "one transaction per key, and an answer with a finished key", all(
-			none(`SELECT resource_id, COUNT(*) AS keys FROM idempotency_keys GROUP BY resource_id HAVING COUNT(*) > 1`),
+			none(`SELECT resource_id AS transaction_id, COUNT(*) AS keys FROM idempotency_keys GROUP BY resource_id HAVING COUNT(*) > 1`),
 			none(`SELECT key_hash, resource_id, fingerprint FROM idempotency_keys
 				WHERE fingerprint = '' OR (finished_at IS NULL AND locked_until IS NULL)
 					OR (finished_at >= ? AND response_status IS NULL)`, answersKept-24*time.Hour),
@@ -158,10 +163,21 @@ func workInvariants() []invariant {
 				WHERE i.status = 'processed' AND i.kind = 'payment.completed' AND i.payment_id <> ''
 					AND NOT EXISTS (SELECT 1 FROM effects e WHERE e.provider = i.provider AND e.ref = i.payment_id AND (e.effect = 'completed' OR e.effect LIKE 'unmatched:%'))`))},
 		{"I20", "no open work is stuck for more than 2 min", all(
-			none(`SELECT id, type, status, next_attempt_at FROM transactions
+			none(`SELECT id AS transaction_id, type, status, next_attempt_at FROM transactions
 				WHERE status IN ('initiated', 'pending') AND (next_attempt_at IS NULL OR next_attempt_at < ?)`, 2*time.Minute),
 			none(`SELECT id, provider, event_id, status, next_attempt_at FROM inbox
 				WHERE status IN ('received', 'parked') AND (next_attempt_at IS NULL OR next_attempt_at < ?)`, 2*time.Minute))},
+		{"I25", "no subscriber is ahead of the log",
+			none(`SELECT name, position FROM subscribers WHERE position > (SELECT position FROM log_head WHERE id = 1)`)},
+		{"I26", "what an administrator or an owner did to an account or a dead letter has its audit row", all(
+			none(`SELECT id AS account_id, status FROM accounts WHERE status = 'frozen'
+				AND CAST(id AS text) NOT IN (SELECT subject FROM audit WHERE action = 'account.freeze')`),
+			none(`SELECT id AS account_id, status FROM accounts WHERE status = 'closed'
+				AND CAST(id AS text) NOT IN (SELECT subject FROM audit WHERE action = 'account.close')
+				AND CAST(user_id AS text) NOT IN (SELECT subject FROM audit WHERE action = 'user.deleted')`),
+			none(`SELECT id, status, settled_by FROM dead_letters WHERE status <> 'open'
+				AND status || CAST(id AS text) NOT IN (SELECT SUBSTR(action, 13) || subject FROM audit WHERE action LIKE 'dead_letter.%')`))},
+		{"FILE", "the pages and indexes of the database file are whole", damagedPages},
 		{"I24", "the schema's guards exist", missingGuards(schemaGuards)},
 	}
 }
@@ -179,32 +195,32 @@ func legalMoves() string {
 }
 
 // wrongConversions computes every conversion again.
-func wrongConversions(v view) ([]string, error) {
+func wrongConversions(v view) ([]Violation, error) {
 	rows, err := v.tx.Model(&transactionRow{}).Where("conversion IS NOT NULL").Rows()
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var violations []string
+	var violations []Violation
 	for rows.Next() && len(violations) < maxViolations {
 		var row transactionRow
 		if err := v.tx.ScanRows(rows, &row); err != nil {
 			return nil, err
 		}
 		if fault := faultOfConversion(row); fault != "" {
-			violations = append(violations, fmt.Sprintf("id=%s fault=%s", row.ID, fault))
+			violations = append(violations, Violation{Text: fmt.Sprintf("transaction_id=%s fault=%s", row.ID, fault), TransactionID: row.ID})
 		}
 	}
 	return violations, rows.Err()
 }
 
 // wrongRates are conversions of what follows a payment at another rate than the payment's.
-func wrongRates(v view) ([]string, error) {
+func wrongRates(v view) ([]Violation, error) {
 	rate := func(of string) string { return "CAST(" + of + ".conversion AS jsonb) ->> 'rate'" }
 	if v.dialect == SQLite {
 		rate = func(of string) string { return "json_extract(" + of + ".conversion, '$.rate')" }
 	}
-	return none(`SELECT c.id, ` + rate("c") + ` AS rate, ` + rate("p") + ` AS followed FROM transactions c
+	return none(`SELECT c.id AS transaction_id, ` + rate("c") + ` AS rate, ` + rate("p") + ` AS followed FROM transactions c
 		JOIN transactions p ON p.id = c.linked_transaction_id WHERE c.conversion IS NOT NULL AND ` + rate("c") + ` <> ` + rate("p"))(v)
 }
 
@@ -254,4 +270,12 @@ func faultOfPart(t *account.Transaction) string {
 		return fmt.Sprintf("posted %s, the product is %s", t.Posted, exact)
 	}
 	return ""
+}
+
+// damagedPages reads the whole file of an SQLite database. PostgreSQL looks after its own.
+func damagedPages(v view) ([]Violation, error) {
+	if v.dialect == Postgres {
+		return nil, nil
+	}
+	return none("SELECT integrity_check AS damage FROM pragma_integrity_check WHERE integrity_check <> 'ok'")(v)
 }

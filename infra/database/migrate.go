@@ -14,6 +14,7 @@ import (
 	"github.com/pressly/goose/v3/lock"
 
 	"florin/migrations"
+	"florin/pkg/crashpoint"
 )
 
 // migrationTries is how often a migration of an SQLite file starts again because another process was quicker.
@@ -27,8 +28,9 @@ type Migration struct {
 }
 
 // Migrate brings the schema to the version that this program knows. Several programs may do it at once: one does the work, the
-// others wait. A schema that is one version ahead is left alone with a warning, because every migration leaves the program
-// before it working; one further ahead is refused.
+// others wait. A schema that is ahead is left alone with a warning as long as it says that this program may work on it: every
+// migration that leaves older programs working leaves schema_floor as it is. Otherwise it is refused. A migration that was cut
+// off is rolled back, and done at the next start.
 //
 // A schema that has all of this program's migrations costs one read: no lock is taken and no connection opened.
 func Migrate(ctx context.Context, db *DB) error {
@@ -91,21 +93,37 @@ func migrateOnce(ctx context.Context, db *DB) error {
 		if err != nil {
 			return err
 		}
-		switch ahead := current - known; {
-		case ahead > 1:
-			return fmt.Errorf("the schema has version %d, this program knows up to %d: start a newer program", current, known)
-		case ahead == 1:
-			db.options.Logger.WarnContext(ctx, "the schema is newer than this program",
-				slog.Int64("schema", current), slog.Int64("known", known))
-			return nil
+		if current > known {
+			return db.checkFloor(ctx, current, known)
 		}
-		applied, err := provider.Up(ctx)
-		for _, step := range applied {
+		for {
+			crashpoint.Hit(crashpoint.MigrationStep)
+			step, err := provider.UpByOne(ctx)
+			if errors.Is(err, goose.ErrNoNextVersion) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			crashpoint.Hit(crashpoint.MigrationRecorded)
 			db.options.Logger.InfoContext(ctx, "migration applied",
 				slog.Int64("version", step.Source.Version), slog.Int64("took_ms", step.Duration.Milliseconds()))
 		}
-		return err
 	})
+}
+
+// checkFloor refuses a newer schema that this program must not work on.
+func (db *DB) checkFloor(ctx context.Context, current, known int64) error {
+	var floor int64
+	if err := db.reader.WithContext(ctx).Raw("SELECT oldest FROM schema_floor WHERE id = 1").Scan(&floor).Error; err != nil {
+		return err
+	}
+	if known < floor {
+		return fmt.Errorf("the schema has version %d and is for programs that know version %d or later, this one knows up to %d: start a newer program",
+			current, floor, known)
+	}
+	db.options.Logger.WarnContext(ctx, "the schema is newer than this program", slog.Int64("schema", current), slog.Int64("known", known))
+	return nil
 }
 
 // Version returns the version of the schema, 0 when there is none, and the one that this program knows.

@@ -51,7 +51,7 @@ func TestNoQueryScansATable(t *testing.T) {
 			require.NotEmpty(t, found, "a scan is seen")
 			k := newBookkeeper(t, db)
 			for _, steps := range [][]step{readingSteps(t, k, books), listSteps(t, k, books), userSteps(t, db, books), paymentSteps(t, k, books),
-				workerSteps(t, k), logSteps(t, db)} {
+				workerSteps(t, k), logSteps(t, db), proofSteps(t, db)} {
 				for _, s := range steps {
 					scans, statements := w.scansOf(t, e, s.run)
 					require.Positive(t, statements, "%s: no statement was seen", s.name)
@@ -76,6 +76,7 @@ func readingSteps(t *testing.T, k *bookkeeper, books *seed.Books) []step {
 		}},
 		{"aggregate", func() error { _, err := b.SumAccounts(ctx, owner); return err }},
 		{"balance at a past time", func() error { _, err := b.PostedAt(ctx, k.read(owner, id), noon.Add(-9*24*time.Hour)); return err }},
+		{"explanation of a balance", func() error { _, err := b.ExplainAccount(ctx, owner, id); return err }},
 		{"open transactions of an account", func() error { _, err := b.HasOpenTransactions(ctx, id); return err }},
 		{"transaction", func() error { _, _, err := b.FindTransaction(ctx, owner, deposit); return err }},
 		{"status", func() error { _, err := b.TransactionStatus(ctx, deposit); return err }},
@@ -184,5 +185,15 @@ func logSteps(t *testing.T, db *database.DB) []step {
 		{"old events", func() error { _, err := log.ReadAfter(ctx, 1_000, 100); return err }},
 		{"cursor", func() error { _, err := log.OpenCursor(ctx, "mail", head); return err }},
 		{"lags", func() error { _, err := log.Lags(ctx); return err }},
+	}
+}
+
+// proofSteps prove a few hundred events of books of any size.
+func proofSteps(t *testing.T, db *database.DB) []step {
+	ctx, proof := t.Context(), proofOf(db)
+	return []step{
+		{"what is not proved", func() error { _, err := proof.Pending(ctx); return err }},
+		{"proof of the log", func() error { _, err := proof.ProveLog(ctx, 1, 300); return err }},
+		{"state of the proof", func() error { _, err := proof.State(ctx); return err }},
 	}
 }

@@ -80,7 +80,7 @@ const ourMovements = `SELECT
 
 // OurMovements implements account.Reconciliations.
 func (r *Reconciliations) OurMovements(ctx context.Context, provider string, each func(account.Movement) error) error {
-	err := r.db.inSnapshot(ctx, func(tx *gorm.DB) error {
+	err := r.db.snapshot(ctx, func(tx *gorm.DB) error {
 		rows, err := tx.Raw(ourMovements, "provider_clearing:"+provider, "payout_clearing:"+provider).Rows()
 		if err != nil {
 			return err

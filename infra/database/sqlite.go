@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -24,7 +26,13 @@ func openSQLite(ctx context.Context, path string, options Options) (_ *DB, err e
 	if path == "" || path == ":memory:" || strings.Contains(path, "?") {
 		return nil, errors.New("open sqlite: the URL must name a file and nothing else, as in sqlite://data/florin.db")
 	}
+	if err := checkFormat(path); err != nil {
+		return nil, fmt.Errorf("open sqlite: %w", err)
+	}
 	if err := createPrivately(path); err != nil {
+		return nil, fmt.Errorf("open sqlite: %w", err)
+	}
+	if err := checkLog(path); err != nil {
 		return nil, fmt.Errorf("open sqlite: %w", err)
 	}
 	setIfZero(&options.Readers, 2) // each keeps the schema and its pages: more cost memory and, on a file, bring nothing
@@ -38,7 +46,7 @@ func openSQLite(ctx context.Context, path string, options Options) (_ *DB, err e
 	if err != nil {
 		return nil, fmt.Errorf("open sqlite: %w", err)
 	}
-	if err := checkFile(ctx, writer); err != nil {
+	if err := checkFile(ctx, writer, options.Logger); err != nil {
 		return nil, fmt.Errorf("open sqlite: %w", classify(err))
 	}
 	reader, err := db.openFile(path, "deferred", true, options.Readers)
@@ -60,6 +68,22 @@ func openSQLite(ctx context.Context, path string, options Options) (_ *DB, err e
 	return db, nil
 }
 
+// errForeignFile is a file that another program has written. Nothing in it is touched.
+var errForeignFile = errors.New("the file is another program's: DATABASE_URL must name Florin's own")
+
+// checkFormat refuses what is no SQLite database before anything is done to it. A file that is missing or empty is a new one.
+func checkFormat(path string) error {
+	const format = "SQLite format 3\x00"
+	start, err := readStart(path, len(format))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err == nil && string(start) != format {
+		return fmt.Errorf("%w; it is no SQLite database", errForeignFile)
+	}
+	return err
+}
+
 // createPrivately makes the file readable by its owner alone; SQLite gives the log beside it the same mode.
 func createPrivately(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -72,7 +96,15 @@ func createPrivately(path string) error {
 		}
 		return err
 	}
-	return errors.Join(file.Chmod(0o600), file.Close())
+	if err := errors.Join(file.Chmod(0o600), file.Close()); err != nil {
+		return err
+	}
+	// SQLite makes its log beside the file, and says little where it cannot.
+	probe, err := os.CreateTemp(filepath.Dir(path), ".florin-*")
+	if err != nil {
+		return fmt.Errorf("the folder cannot be written, and the log is kept beside the file: %w", err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // sqliteDSN is the driver's name for the file. Times are written as UTC text with the fraction's trailing zeros cut,
@@ -137,8 +169,11 @@ func openAlone(path string, busy time.Duration) (*sql.DB, error) {
 	return opened, nil
 }
 
-// checkFile refuses a file that is damaged, or on which a commit would not reach the disk.
-func checkFile(ctx context.Context, writer *sql.DB) error {
+// checkWithin is how long a start looks for damage. A file that takes longer is checked by Verify.
+const checkWithin = time.Second
+
+// checkFile refuses a file that is damaged or another program's, or on which a commit would not reach the disk.
+func checkFile(ctx context.Context, writer *sql.DB, log *slog.Logger) error {
 	var journal, health string
 	var synchronous int
 	if err := writer.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&journal); err != nil {
@@ -150,11 +185,25 @@ func checkFile(ctx context.Context, writer *sql.DB) error {
 	if journal != "wal" || synchronous != 2 {
 		return fmt.Errorf("journal_mode is %s and synchronous %d, not wal and 2: the file system may not support WAL", journal, synchronous)
 	}
-	if err := writer.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&health); err != nil {
+	var tables, ours int
+	if err := writer.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(name = 'goose_db_version'), 0) FROM sqlite_master WHERE type = 'table'`).
+		Scan(&tables, &ours); err != nil {
 		return err
 	}
-	if health != "ok" {
-		return fmt.Errorf("the file is damaged: %s", health)
+	if tables > 0 && ours == 0 {
+		return errForeignFile
+	}
+	checkCtx, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	err := writer.QueryRowContext(checkCtx, "PRAGMA quick_check(1)").Scan(&health)
+	switch {
+	case err != nil && checkCtx.Err() != nil && ctx.Err() == nil:
+		log.WarnContext(ctx, "the database file is too large to be checked whole at the start; florin verify does it")
+		return nil
+	case err != nil:
+		return err
+	case health != "ok":
+		return fmt.Errorf("the file is damaged: %s. Restore a backup", health)
 	}
 	return nil
 }

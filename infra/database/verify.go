@@ -18,8 +18,24 @@ const maxViolations = 20
 type Check struct {
 	ID         string // "I1", as in docs
 	Name       string
-	Violations []string // at most 20, each a row as "column=value …"
+	Violations []Violation // at most 20
 	Elapsed    time.Duration
+}
+
+// Violation is a row that must not be.
+type Violation struct {
+	Text string // the row as "column=value …"
+	// AccountID and TransactionID are what the row is about, uuid.Nil where it is about neither.
+	AccountID, TransactionID uuid.UUID
+}
+
+// Lines is what the violations say.
+func (c Check) Lines() []string {
+	lines := make([]string, len(c.Violations))
+	for i, v := range c.Violations {
+		lines[i] = v.Text
+	}
+	return lines
 }
 
 // OK says that the invariant holds.
@@ -36,11 +52,14 @@ func Broken(checks []Check) []Check {
 	return broken
 }
 
-// invariant looks for what must not be. find returns one line for each violation.
+// invariant looks for what must not be.
 type invariant struct {
 	id, name string
-	find     func(v view) ([]string, error)
+	find     search
 }
+
+// search returns what it found, at most maxViolations of it.
+type search func(v view) ([]Violation, error)
 
 // view is the snapshot that is verified. now is what ages are measured against.
 type view struct {
@@ -55,7 +74,7 @@ type view struct {
 func Verify(ctx context.Context, db *DB, now time.Time, progress func(done, total int)) ([]Check, error) {
 	invariants := allInvariants()
 	checks := make([]Check, 0, len(invariants))
-	err := db.inSnapshot(ctx, func(tx *gorm.DB) error {
+	err := db.longSnapshot(ctx, func(tx *gorm.DB) error {
 		for i, inv := range invariants {
 			started := time.Now()
 			violations, err := inv.find(view{tx: tx, dialect: db.dialect, now: now})
@@ -75,26 +94,34 @@ func Verify(ctx context.Context, db *DB, now time.Time, progress func(done, tota
 	return checks, nil
 }
 
-// inSnapshot runs fn on one unchanging view of the database. No statement of it is cut short by the timeouts of the
-// request path.
-func (db *DB) inSnapshot(ctx context.Context, fn func(tx *gorm.DB) error) error {
+// snapshot runs fn on one unchanging view of the database.
+func (db *DB) snapshot(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	reader := db.Reader().WithContext(ctx)
 	if db.dialect == SQLite {
 		return reader.Transaction(fn)
 	}
-	return reader.Transaction(func(tx *gorm.DB) error {
+	return reader.Transaction(fn, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+}
+
+// longSnapshot is a snapshot of which no statement is cut short by the timeouts of the request path.
+func (db *DB) longSnapshot(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	if db.dialect == SQLite {
+		return db.snapshot(ctx, fn)
+	}
+	return db.snapshot(ctx, func(tx *gorm.DB) error {
 		for _, timeout := range []string{"statement_timeout", "idle_in_transaction_session_timeout"} {
 			if err := tx.Exec("SET LOCAL " + timeout + " = 0").Error; err != nil {
 				return err
 			}
 		}
 		return fn(tx)
-	}, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	})
 }
 
 // none is the invariant that the queries return no row. Each "?" of a query is a time as long ago as the next of ages.
-func none(query string, ages ...time.Duration) func(v view) ([]string, error) {
-	return func(v view) ([]string, error) {
+// Columns that are named account_id and transaction_id say what a row is about.
+func none(query string, ages ...time.Duration) search {
+	return func(v view) ([]Violation, error) {
 		args := make([]any, 0, len(ages)+1)
 		for _, age := range ages {
 			args = append(args, momentOf(v.now.Add(-age)))
@@ -109,9 +136,9 @@ func none(query string, ages ...time.Duration) func(v view) ([]string, error) {
 }
 
 // all is several searches under one name.
-func all(finds ...func(v view) ([]string, error)) func(v view) ([]string, error) {
-	return func(v view) ([]string, error) {
-		var violations []string
+func all(finds ...search) search {
+	return func(v view) ([]Violation, error) {
+		var violations []Violation
 		for _, find := range finds {
 			more, err := find(v)
 			if err != nil {
@@ -123,13 +150,13 @@ func all(finds ...func(v view) ([]string, error)) func(v view) ([]string, error)
 	}
 }
 
-// describe writes each row as "column=value …".
-func describe(rows *sql.Rows) ([]string, error) {
+// describe makes a violation of each row.
+func describe(rows *sql.Rows) ([]Violation, error) {
 	columns, err := rows.Columns()
 	if err != nil {
 		return nil, err
 	}
-	var lines []string
+	var violations []Violation
 	for rows.Next() {
 		values := make([]any, len(columns))
 		targets := make([]any, len(columns))
@@ -139,13 +166,23 @@ func describe(rows *sql.Rows) ([]string, error) {
 		if err := rows.Scan(targets...); err != nil {
 			return nil, err
 		}
+		var v Violation
 		parts := make([]string, len(columns))
 		for i, column := range columns {
-			parts[i] = fmt.Sprintf("%s=%s", column, plainValue(values[i]))
+			value := plainValue(values[i])
+			parts[i] = fmt.Sprintf("%s=%s", column, value)
+			// What is no id, and NULL, leaves uuid.Nil.
+			switch column {
+			case "account_id":
+				v.AccountID, _ = uuid.Parse(value)
+			case "transaction_id":
+				v.TransactionID, _ = uuid.Parse(value)
+			}
 		}
-		lines = append(lines, strings.Join(parts, " "))
+		v.Text = strings.Join(parts, " ")
+		violations = append(violations, v)
 	}
-	return lines, rows.Err()
+	return violations, rows.Err()
 }
 
 func plainValue(value any) string {

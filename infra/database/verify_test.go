@@ -2,6 +2,7 @@ package database_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,9 @@ func writeSoundBooks(t *testing.T, db *database.DB) {
 	k.position()
 }
 
+// provedByTheLog are the invariants that a round of the log looks at: those of transactions and accounts.
+var provedByTheLog = []string{"I2", "I3", "I4", "I5", "I7", "I8", "I9", "I11", "I12", "I13", "I15", "I16", "I17", "I22", "I23"}
+
 var errTampered = errors.New("tampered, take it back")
 
 // breaks shows that the invariant holds in sound books and that each tampering breaks it, in a transaction of its own
@@ -48,6 +52,9 @@ func breaks(t *testing.T, id string, tamperings ...string) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		writeSoundBooks(t, db)
 		databasetest.CheckInvariants(t, db, noon)
+		sound, err := database.ProveIn(db.Reader())
+		require.NoError(t, err)
+		require.Empty(t, sound)
 		for _, tampering := range tamperings {
 			err := db.Writer().Transaction(func(tx *gorm.DB) error {
 				disarm(t, tx, db.Dialect())
@@ -61,6 +68,11 @@ func breaks(t *testing.T, id string, tamperings ...string) {
 				checks, err := database.VerifyIn(tx, db.Dialect(), noon, id)
 				require.NoError(t, err)
 				require.NotEmpty(t, checks[id].Violations, "%s does not see: %s", id, tampering)
+				rules, err := database.ProveIn(tx)
+				require.NoError(t, err)
+				if slices.Contains(provedByTheLog, id) {
+					require.Contains(t, rules, id, "a round of the log does not see: %s", tampering)
+				}
 				return errTampered
 			})
 			require.ErrorIs(t, err, errTampered)
@@ -235,6 +247,17 @@ func TestI23_NoDebitOfAnotherOwner(t *testing.T) {
 		`UPDATE entries SET amount = -amount WHERE transaction_id = `+aTransfer)
 }
 
+func TestI25_NoSubscriberIsAheadOfTheLog(t *testing.T) {
+	breaks(t, "I25", `INSERT INTO subscribers (name, position, updated_at) SELECT 'mail', position + 1, '2026-03-01 12:00:00+00:00' FROM log_head`)
+}
+
+func TestI26_ActsAreAudited(t *testing.T) {
+	breaks(t, "I26", `UPDATE accounts SET status = 'frozen' WHERE id = `+anAccount,
+		`UPDATE accounts SET status = 'closed' WHERE id = `+anAccount,
+		`INSERT INTO dead_letters (id, source, source_id, reason, last_error, tries, payload, status, created_at, settled_at, settled_by)
+			SELECT id, 'inbox', id, '', '', 1, '', 'redriven', '2026-03-01 12:00:00+00:00', '2026-03-01 12:00:00+00:00', 'somebody' FROM transactions WHERE type = 'transfer'`)
+}
+
 func TestI28_UsersAndSystemSumToZero(t *testing.T) {
 	breaks(t, "I28", `UPDATE accounts SET posted = posted + 1 WHERE id = `+anAccount,
 		`UPDATE entries SET amount = amount - 1 WHERE account_seq IS NULL AND transaction_id = `+aDeposit)
@@ -261,14 +284,14 @@ func TestI14_I24_GuardsAreMissed(t *testing.T) {
 			}
 			broken, err := database.VerifyIn(tx, db.Dialect(), noon, "I14", "I24")
 			require.NoError(t, err)
-			require.Equal(t, []string{"missing trigger entries_append_only"}, broken["I14"].Violations)
-			require.Contains(t, broken["I24"].Violations, "missing unique entries_account_seq_key")
-			require.Contains(t, broken["I24"].Violations, "missing key effects (provider, ref, effect)")
+			require.Equal(t, []string{"missing trigger entries_append_only"}, broken["I14"].Lines())
+			require.Contains(t, broken["I24"].Lines(), "missing unique entries_account_seq_key")
+			require.Contains(t, broken["I24"].Lines(), "missing key effects (provider, ref, effect)")
 			if db.Dialect() == database.Postgres {
-				require.Subset(t, broken["I24"].Violations, []string{"missing check accounts_overspend_check", "missing required entries.amount",
+				require.Subset(t, broken["I24"].Lines(), []string{"missing check accounts_overspend_check", "missing required entries.amount",
 					"missing reference holds.account_id"})
 			} else {
-				require.Contains(t, broken["I24"].Violations, "missing reference provider_calls.transaction_id")
+				require.Contains(t, broken["I24"].Lines(), "missing reference provider_calls.transaction_id")
 			}
 			return errTampered
 		})
@@ -309,6 +332,6 @@ func TestVerifyTellsItsProgress(t *testing.T) {
 		checks, err = database.Verify(t.Context(), db, noon.Add(time.Hour), nil)
 		require.NoError(t, err)
 		require.Len(t, database.Broken(checks), 1)
-		require.Equal(t, []string{"head=1 highest=0"}, database.Broken(checks)[0].Violations)
+		require.Equal(t, []string{"head=1 highest=0"}, database.Broken(checks)[0].Lines())
 	})
 }

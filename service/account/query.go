@@ -36,6 +36,11 @@ func (s *Service) BalanceAt(ctx context.Context, userID, accountID uuid.UUID, at
 	return a, posted, err
 }
 
+// ExplainAccount returns what makes the balance of the user's account. errs.NotFound.
+func (s *Service) ExplainAccount(ctx context.Context, userID, accountID uuid.UUID) (*account.Explanation, error) {
+	return s.books.ExplainAccount(ctx, userID, accountID)
+}
+
 // Transactions lists the transactions of the user's account, newest first.
 func (s *Service) Transactions(ctx context.Context, userID, accountID uuid.UUID, filter account.TransactionFilter, page account.Page) ([]*account.Transaction, error) {
 	if _, err := s.books.FindAccount(ctx, userID, accountID); err != nil {

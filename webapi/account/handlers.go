@@ -21,15 +21,18 @@ type Service interface {
 	Transfer(ctx context.Context, r accountsvc.TransferRequest) (accountsvc.Outcome, error)
 	OpenAccount(ctx context.Context, r accountsvc.OpenAccountRequest) (accountsvc.AccountOutcome, error)
 	CloseAccount(ctx context.Context, userID, accountID uuid.UUID, requestID string) (*account.Account, error)
+	FreezeAccount(ctx context.Context, accountID uuid.UUID, by account.Operator) (*account.Account, error)
+	UnfreezeAccount(ctx context.Context, accountID uuid.UUID, by account.Operator) (*account.Account, error)
 	Account(ctx context.Context, userID, accountID uuid.UUID) (*account.Account, error)
 	Accounts(ctx context.Context, userID uuid.UUID, page account.Page) ([]*account.Account, error)
 	Totals(ctx context.Context, userID uuid.UUID) ([]account.Total, error)
 	BalanceAt(ctx context.Context, userID, accountID uuid.UUID, at time.Time) (*account.Account, money.Money, error)
+	ExplainAccount(ctx context.Context, userID, accountID uuid.UUID) (*account.Explanation, error)
 	Transactions(ctx context.Context, userID, accountID uuid.UUID, filter account.TransactionFilter, page account.Page) ([]*account.Transaction, error)
 	Entries(ctx context.Context, userID, accountID uuid.UUID, filter account.EntryFilter) (*account.Account, []account.EntryLine, error)
 }
 
-// Handlers answers the routes below /account and /accounts. Its methods are safe for concurrent use.
+// Handlers answers the routes below /account, /accounts and /admin/accounts. Its methods are safe for concurrent use.
 type Handlers struct {
 	accounts Service
 	cursors  decode.Cursors

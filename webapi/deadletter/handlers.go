@@ -5,13 +5,11 @@ import (
 	"context"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
 	"florin/domain/account"
 	service "florin/service/deadletter"
 	"florin/webapi/decode"
-	"florin/webapi/middleware"
 )
 
 // Service is what these handlers use; *service/deadletter.Service is one.
@@ -74,9 +72,4 @@ func wholeDeadLetter(d account.DeadLetter) DeadLetter {
 	shown := deadLetterOf(d)
 	shown.Payload = &d.Payload
 	return shown
-}
-
-func operatorOf(c *fiber.Ctx, reason string) account.Operator {
-	from := middleware.Origin(c)
-	return account.Operator{Name: middleware.Caller(c).UserID.String(), Reason: reason, Address: from.Address, Request: from.Request}
 }

@@ -8,6 +8,7 @@ import (
 
 	"florin/domain/account"
 	"florin/webapi/decode"
+	"florin/webapi/middleware"
 	"florin/webapi/wire"
 )
 
@@ -52,7 +53,7 @@ func (h *Handlers) settle(c *fiber.Ctx, do func(context.Context, uuid.UUID, acco
 	if err := decode.Body(c, &in); err != nil {
 		return err
 	}
-	settled, err := do(c.UserContext(), id, operatorOf(c, in.Reason))
+	settled, err := do(c.UserContext(), id, middleware.Operator(c, in.Reason))
 	if err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func (h *Handlers) RedriveMany(c *fiber.Ctx) error {
 	if err := decode.Body(c, &in); err != nil {
 		return err
 	}
-	results, err := h.letters.RedriveMany(c.UserContext(), in.IDs, operatorOf(c, in.Reason))
+	results, err := h.letters.RedriveMany(c.UserContext(), in.IDs, middleware.Operator(c, in.Reason))
 	if err != nil {
 		return err
 	}

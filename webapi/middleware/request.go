@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/trace"
 
+	"florin/domain/account"
 	"florin/domain/user"
 	"florin/webapi/decode"
 	"florin/webapi/problem"
@@ -46,6 +47,12 @@ func safeID(id string) bool {
 // Origin returns where the request came from, for audits and limits.
 func Origin(c *fiber.Ctx) user.Origin {
 	return user.Origin{Address: Address(c).String(), Request: problem.RequestID(c)}
+}
+
+// Operator is the caller as whoever does something that the audit keeps, with the reason given.
+func Operator(c *fiber.Ctx, reason string) account.Operator {
+	from := Origin(c)
+	return account.Operator{Name: Caller(c).UserID.String(), Reason: reason, Address: from.Address, Request: from.Request}
 }
 
 // Recover turns a panic of what follows into an internal error; the process lives on.

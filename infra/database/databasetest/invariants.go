@@ -20,7 +20,7 @@ func CheckInvariants(t testing.TB, db *database.DB, now time.Time) {
 	}
 	for _, c := range database.Broken(checks) {
 		for _, violation := range c.Violations {
-			t.Errorf("%s broken (%s): %s", c.ID, c.Name, violation)
+			t.Errorf("%s broken (%s): %s", c.ID, c.Name, violation.Text)
 		}
 	}
 }
