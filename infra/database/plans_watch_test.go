@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -73,7 +74,7 @@ func (*watch) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {
 // open opens a database whose statements are watched.
 func (w *watch) open(t *testing.T, dialect database.Dialect) (*database.DB, string) {
 	url := databasetest.URL(t, dialect)
-	db := databasetest.OpenURL(t, url, database.Traced(database.Options{}, w))
+	db := databasetest.OpenURL(t, url, database.Traced(database.Options{StatementTimeout: time.Minute}, w)) // filling it may take its time
 	if dialect == database.SQLite {
 		for _, handle := range []*gorm.DB{db.Reader(), db.Writer()} {
 			pool, err := handle.DB()

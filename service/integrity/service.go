@@ -63,6 +63,9 @@ type Service struct {
 	fence   atomic.Int64 // of the lease on the log, 0 without
 }
 
+// restFor is how many times as long as a round took the next one waits, while there is always more.
+const restFor = 7
+
 // New returns the proof; Run and RunFull are its loops.
 func New(cfg Config) *Service {
 	orElse(&cfg.Every, 2*time.Second)
@@ -112,17 +115,27 @@ func (s *Service) loop(ctx context.Context, every time.Duration, failed string, 
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
+		began := s.cfg.Clock()
 		more, err := step(ctx)
 		if err != nil && ctx.Err() == nil {
 			s.cfg.Log.WarnContext(ctx, failed, "error", err)
 		}
+		next, rest := tick.C, (*time.Timer)(nil)
 		if more && err == nil {
-			continue
+			// Proving is the lesser work where there is more than it can follow: it takes an eighth of a processor at the most, and
+			// is behind until the load is over.
+			rest = time.NewTimer(restFor * s.cfg.Clock().Sub(began))
+			next = rest.C
 		}
 		select {
 		case <-ctx.Done():
+		case <-next:
+		}
+		if rest != nil {
+			rest.Stop()
+		}
+		if ctx.Err() != nil {
 			return nil
-		case <-tick.C:
 		}
 	}
 }
