@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"time"
 
-	"florin/cmd/chaos/oracle"
 	"florin/infra/database"
+	"florin/infra/database/databasetest/oracle"
 )
 
 const (
