@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"florin/cmd/chaos/oracle"
+	"florin/infra/database/databasetest/oracle"
 )
 
 const (

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"florin/cmd/chaos/oracle"
+	"florin/infra/database/databasetest/oracle"
 )
 
 // clientsOfUser is how many clients work for one user: they compete for its accounts.

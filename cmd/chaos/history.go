@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"sync"
 
-	"florin/cmd/chaos/oracle"
+	"florin/infra/database/databasetest/oracle"
 )
 
 // history is every operation that any client ever began, and what was wrong.

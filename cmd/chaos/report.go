@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"florin/cmd/chaos/oracle"
+	"florin/infra/database/databasetest/oracle"
 )
 
 // The figures to reach.

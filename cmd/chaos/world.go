@@ -12,9 +12,9 @@ import (
 	"syscall"
 	"time"
 
-	"florin/cmd/chaos/oracle"
 	"florin/infra/database"
 	"florin/infra/database/databasetest"
+	"florin/infra/database/databasetest/oracle"
 )
 
 // world is one database with a server, a bank, clients, and the links between them.

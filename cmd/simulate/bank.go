@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"florin/cmd/chaos/oracle"
 	"florin/domain/account"
 	"florin/domain/money"
+	"florin/infra/database/databasetest/oracle"
 )
 
 // provider is the name of the model bank in the books.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"florin/cmd/chaos/oracle"
 	"florin/infra/database"
+	"florin/infra/database/databasetest/oracle"
 )
 
 // rounds is how often the server may look at what is left before a history must have ended.

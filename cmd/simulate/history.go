@@ -14,12 +14,12 @@ import (
 
 	"github.com/google/uuid"
 
-	"florin/cmd/chaos/oracle"
 	"florin/domain/account"
 	"florin/domain/currency"
 	"florin/domain/errs"
 	"florin/domain/fx"
 	"florin/infra/database"
+	"florin/infra/database/databasetest/oracle"
 	"florin/infra/fx/fixed"
 	accountsvc "florin/service/account"
 	"florin/service/relay"
