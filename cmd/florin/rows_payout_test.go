@@ -183,5 +183,11 @@ func TestF124_SecondCaptureIsUnmatched(t *testing.T) {
 		require.Equal(t, []string{"unmatched completed 10000 10000"}, r.followers(id))
 		require.EqualValues(t, 1, r.alerts("second_capture"))
 		require.EqualValues(t, 1, r.count("SELECT COUNT(*) FROM reviews"))
+		// Given back or disputed, it is not taken from who was credited once.
+		require.Equal(t, 200, r.webhook("evt_back", part("payment.refunded", "pay_second", id, "refund_id", "re_second", 10000, "EUR")))
+		require.Equal(t, 200, r.webhook("evt_disputed", part("payment.disputed", "pay_second", id, "dispute_id", "dp_second", 10000, "EUR")))
+		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
+		require.Equal(t, []string{"unmatched completed 10000 10000"}, r.followers(id))
+		require.EqualValues(t, 2, r.alerts("refund_of_nothing"))
 	})
 }

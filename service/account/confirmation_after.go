@@ -55,11 +55,16 @@ func (c *confirmation) dispute(ctx context.Context) error {
 }
 
 // takeBack books what the provider has taken back of a completed deposit as a transaction of its own. It waits for the deposit,
-// and what is more than was captured is nobody's to book.
+// and what is more than was captured is nobody's to book. What is taken back of another payment, such as a second one that
+// names our deposit too, was never credited to the account: a person decides.
 func (c *confirmation) takeBack(ctx context.Context, kind account.Type, amount money.Money, above string) error {
 	t := c.transaction
 	if t.Status() != account.PaymentStatusCompleted {
 		c.park("the payment is not completed yet")
+		return nil
+	}
+	if c.otherPayment() {
+		c.quarantine("refund_of_nothing", "what is taken back is of another payment than the one that was credited")
 		return nil
 	}
 	rest, err := left(c.unit, t, false)
