@@ -29,7 +29,7 @@ func TestF64_KilledWhileReconciling(t *testing.T) {
 		w.startArmed = point
 		w.start()
 		w.server.awaitKill(w.t, point)
-		w.server, w.startArmed = nil, ""
+		w.server, w.startArmed, w.died = nil, "", point
 		applied := map[string]int64{"entries": 2, "effects": 1}
 		w.look(func() {
 			traces := q.traces(payment)
