@@ -36,7 +36,7 @@ reliability: ## write docs/reliability.md from what the last make test has left
 race: ## run every test under the race detector; needs a C compiler
 	@command -v $${CC:-cc} >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1 || command -v clang >/dev/null 2>&1 || \
 		{ echo "make race: the race detector needs a C compiler (cc, gcc or clang), and none was found" >&2; exit 1; }
-	@CGO_ENABLED=1 $(PGRUN) go test -race -timeout 30m $(PKG)
+	@CGO_ENABLED=1 $(PGRUN) go test -race -timeout 120m $(PKG)
 
 lint: ## check formatting, generated files, vet, and the linters of .golangci.yml
 	@unformatted=$$(gofmt -l cmd domain infra migrations pkg service webapi); \
