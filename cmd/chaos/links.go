@@ -23,9 +23,13 @@ func newLinks() *links {
 	return &links{server: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), proxies: map[string]*toxiproxy.Proxy{}}
 }
 
+// proxyHost is loopback too, and nobody's source: a proxy gives its port up for a moment whenever it is stopped or pointed elsewhere,
+// and on 127.0.0.1 a connection of any process could be given it as its own meanwhile.
+const proxyHost = "127.0.0.2"
+
 // open puts a proxy in front of an address and returns its own, which stays the same for as long as the rig runs.
 func (l *links) open(name, upstream string) (address string, err error) {
-	p := toxiproxy.NewProxy(l.server, name, "127.0.0.1:0", upstream)
+	p := toxiproxy.NewProxy(l.server, name, proxyHost+":0", upstream)
 	if err := p.Start(); err != nil {
 		return "", fmt.Errorf("proxy in front of the %s: %w", name, err)
 	}
