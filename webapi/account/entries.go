@@ -34,27 +34,18 @@ func (h *Handlers) Entries(c *fiber.Ctx) error {
 	if c.Accepts(fiber.MIMEApplicationJSON, mimeCSV) == mimeCSV {
 		return h.sendStatement(c, reader, id, filter)
 	}
-	limit, err := query.Limit()
+	paging, err := h.cursors.Page(reader, "entries:"+id.String(), query)
 	if err != nil {
 		return err
 	}
-	list := "entries:" + id.String()
-	before, err := h.cursors.Open(reader, list, query["cursor"])
-	if err != nil {
-		return err
-	}
-	// One more than is shown tells whether there is a next page.
-	filter.BeforeSeq, filter.Limit = seqOf(before), limit+1
+	ask := paging.Ask()
+	filter.BeforeSeq, filter.Limit = seqOf(ask.Before), ask.Limit
 	lines, err := h.entries(c.UserContext(), reader, id, filter)
 	if err != nil {
 		return err
 	}
-	page := Entries{Data: make([]Entry, 0, limit)}
-	if len(lines) > limit {
-		lines = lines[:limit]
-		next := h.cursors.Seal(reader, list, idOf(lines[limit-1].AccountSeq))
-		page.NextCursor = &next
-	}
+	lines, next := decode.Cut(paging, lines, func(e account.EntryLine) uuid.UUID { return idOf(e.AccountSeq) })
+	page := Entries{Data: make([]Entry, 0, len(lines)), NextCursor: next}
 	for _, e := range lines {
 		page.Data = append(page.Data, entryOf(e))
 	}

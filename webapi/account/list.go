@@ -2,6 +2,7 @@ package account
 
 import (
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 
 	"florin/domain/account"
 	"florin/webapi/decode"
@@ -18,25 +19,16 @@ func (h *Handlers) List(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	limit, err := query.Limit()
+	paging, err := h.cursors.Page(reader, accountsList, query)
 	if err != nil {
 		return err
 	}
-	before, err := h.cursors.Open(reader, accountsList, query["cursor"])
+	found, err := h.accounts.Accounts(c.UserContext(), reader, paging.Ask())
 	if err != nil {
 		return err
 	}
-	// One more than is shown tells whether there is a next page.
-	found, err := h.accounts.Accounts(c.UserContext(), reader, account.Page{Before: before, Limit: limit + 1})
-	if err != nil {
-		return err
-	}
-	page := Accounts{Data: make([]Account, 0, limit)}
-	if len(found) > limit {
-		found = found[:limit]
-		next := h.cursors.Seal(reader, accountsList, found[limit-1].ID)
-		page.NextCursor = &next
-	}
+	found, next := decode.Cut(paging, found, func(a *account.Account) uuid.UUID { return a.ID })
+	page := Accounts{Data: make([]Account, 0, len(found)), NextCursor: next}
 	for _, a := range found {
 		page.Data = append(page.Data, AccountOf(a))
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 
 	"florin/domain/account"
 	"florin/domain/errs"
@@ -36,30 +37,20 @@ func (h *Handlers) Transactions(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	limit, err := query.Limit()
-	if err != nil {
-		return err
-	}
 	filter, err := transactionFilter(query)
 	if err != nil {
 		return err
 	}
-	list := "transactions:" + id.String()
-	before, err := h.cursors.Open(reader, list, query["cursor"])
+	paging, err := h.cursors.Page(reader, "transactions:"+id.String(), query)
 	if err != nil {
 		return err
 	}
-	// One more than is shown tells whether there is a next page.
-	found, err := h.accounts.Transactions(c.UserContext(), reader, id, filter, account.Page{Before: before, Limit: limit + 1})
+	found, err := h.accounts.Transactions(c.UserContext(), reader, id, filter, paging.Ask())
 	if err != nil {
 		return err
 	}
-	page := TransactionList{Data: make([]wire.Transaction, 0, limit)}
-	if len(found) > limit {
-		found = found[:limit]
-		next := h.cursors.Seal(reader, list, found[limit-1].ID)
-		page.NextCursor = &next
-	}
+	found, next := decode.Cut(paging, found, func(t *account.Transaction) uuid.UUID { return t.ID })
+	page := TransactionList{Data: make([]wire.Transaction, 0, len(found)), NextCursor: next}
 	for _, t := range found {
 		page.Data = append(page.Data, wire.TransactionOf(t, id, reader))
 	}

@@ -25,30 +25,21 @@ func (h *Handlers) List(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	limit, err := query.Limit()
-	if err != nil {
-		return err
-	}
 	filter, err := filterOf(query)
 	if err != nil {
 		return err
 	}
 	list := "dead-letters:" + string(filter.Status) + ":" + string(filter.Source) + ":" + filter.SourceName + ":" + filter.TransactionID.String()
-	before, err := h.cursors.Open(reader, list, query["cursor"])
+	paging, err := h.cursors.Page(reader, list, query)
 	if err != nil {
 		return err
 	}
-	// One more than is shown tells whether there is a next page.
-	found, err := h.letters.FindDeadLetters(c.UserContext(), filter, account.Page{Before: before, Limit: limit + 1})
+	found, err := h.letters.FindDeadLetters(c.UserContext(), filter, paging.Ask())
 	if err != nil {
 		return err
 	}
-	page := DeadLetters{Data: make([]DeadLetter, 0, limit)}
-	if len(found) > limit {
-		found = found[:limit]
-		next := h.cursors.Seal(reader, list, found[limit-1].ID)
-		page.NextCursor = &next
-	}
+	found, next := decode.Cut(paging, found, func(d account.DeadLetter) uuid.UUID { return d.ID })
+	page := DeadLetters{Data: make([]DeadLetter, 0, len(found)), NextCursor: next}
 	for _, d := range found {
 		page.Data = append(page.Data, deadLetterOf(d))
 	}

@@ -96,25 +96,16 @@ func (h *Handlers) Get(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	limit, err := query.Limit()
+	paging, err := h.cursors.Page(reader, listName, query)
 	if err != nil {
 		return err
 	}
-	before, err := h.cursors.Open(reader, listName, query["cursor"])
+	found, err := h.reconciler.State(c.UserContext(), paging.Ask())
 	if err != nil {
 		return err
 	}
-	// One more than is shown tells whether there is a next page.
-	found, err := h.reconciler.State(c.UserContext(), account.Page{Before: before, Limit: limit + 1})
-	if err != nil {
-		return err
-	}
-	shown := Reconciliation{Providers: []Provider{}, Runs: []Run{}, Differences: make([]Difference, 0, limit)}
-	if len(found.Differences) > limit {
-		found.Differences = found.Differences[:limit]
-		next := h.cursors.Seal(reader, listName, found.Differences[limit-1].ID)
-		shown.NextCursor = &next
-	}
+	differences, next := decode.Cut(paging, found.Differences, func(d account.Difference) uuid.UUID { return d.ID })
+	shown := Reconciliation{Providers: []Provider{}, Runs: []Run{}, Differences: make([]Difference, 0, len(differences)), NextCursor: next}
 	for _, name := range slices.Sorted(maps.Keys(found.Marks)) {
 		provider := Provider{Name: name}
 		if at := found.Marks[name].ListedAt; !at.IsZero() {
@@ -126,7 +117,7 @@ func (h *Handlers) Get(c *fiber.Ctx) error {
 		shown.Runs = append(shown.Runs, Run{ID: r.ID, Provider: r.Provider, StartedAt: r.StartedAt, EndedAt: r.EndedAt, Matched: r.Matched,
 			UnderWay: r.UnderWay, Differences: r.Differences, Found: r.Found, Closed: r.Closed})
 	}
-	for _, d := range found.Differences {
+	for _, d := range differences {
 		shown.Differences = append(shown.Differences, Difference{ID: d.ID, Provider: d.Provider, Effect: string(d.Effect), Ref: d.Ref,
 			Currency: d.Currency, Ours: d.Ours, Theirs: d.Theirs, ReviewID: d.ReviewID, CreatedAt: d.CreatedAt, SeenAt: d.SeenAt})
 	}
@@ -142,9 +133,7 @@ func (h *Handlers) Request(c *fiber.Ctx) error {
 	if err := decode.Body(c, &in); err != nil {
 		return err
 	}
-	from := middleware.Origin(c)
-	asked, err := h.reconciler.Request(c.UserContext(), account.Operator{Name: middleware.Caller(c).UserID.String(), Reason: in.Reason,
-		Address: from.Address, Request: from.Request})
+	asked, err := h.reconciler.Request(c.UserContext(), middleware.Operator(c, in.Reason))
 	if err != nil {
 		return err
 	}

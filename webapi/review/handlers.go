@@ -5,13 +5,11 @@ import (
 	"context"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
 	"florin/domain/account"
 	service "florin/service/account"
 	"florin/webapi/decode"
-	"florin/webapi/middleware"
 	"florin/webapi/wire"
 )
 
@@ -96,9 +94,4 @@ func reviewOf(d service.ReviewDetail) Review {
 		shown.Outcomes = append(shown.Outcomes, string(outcome))
 	}
 	return shown
-}
-
-func operatorOf(c *fiber.Ctx, reason string) account.Operator {
-	from := middleware.Origin(c)
-	return account.Operator{Name: middleware.Caller(c).UserID.String(), Reason: reason, Address: from.Address, Request: from.Request}
 }

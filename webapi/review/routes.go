@@ -32,10 +32,6 @@ func (h *Handlers) List(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	limit, err := query.Limit()
-	if err != nil {
-		return err
-	}
 	status, err := query.OneOf("status", string(account.ReviewOpen), string(account.ReviewSettled))
 	if err != nil {
 		return err
@@ -46,21 +42,16 @@ func (h *Handlers) List(c *fiber.Ctx) error {
 	}
 	filter := account.ReviewFilter{Status: account.ReviewStatus(status), Kind: query["kind"], TransactionID: transaction}
 	list := "reviews:" + status + ":" + filter.Kind + ":" + transaction.String()
-	before, err := h.cursors.Open(reader, list, query["cursor"])
+	paging, err := h.cursors.Page(reader, list, query)
 	if err != nil {
 		return err
 	}
-	// One more than is shown tells whether there is a next page.
-	found, err := h.reviews.Reviews(c.UserContext(), filter, account.Page{Before: before, Limit: limit + 1})
+	found, err := h.reviews.Reviews(c.UserContext(), filter, paging.Ask())
 	if err != nil {
 		return err
 	}
-	page := Reviews{Data: make([]Summary, 0, limit)}
-	if len(found) > limit {
-		found = found[:limit]
-		next := h.cursors.Seal(reader, list, found[limit-1].ID)
-		page.NextCursor = &next
-	}
+	found, next := decode.Cut(paging, found, func(r account.Review) uuid.UUID { return r.ID })
+	page := Reviews{Data: make([]Summary, 0, len(found)), NextCursor: next}
 	for _, r := range found {
 		page.Data = append(page.Data, summaryOf(r))
 	}
@@ -96,7 +87,7 @@ func (h *Handlers) Settle(c *fiber.Ctx) error {
 	if err := decode.Body(c, &in); err != nil {
 		return err
 	}
-	settlement := service.Settlement{ReviewID: id, Outcome: account.ReviewOutcome(in.Outcome), By: operatorOf(c, in.Reason)}
+	settlement := service.Settlement{ReviewID: id, Outcome: account.ReviewOutcome(in.Outcome), By: middleware.Operator(c, in.Reason)}
 	if in.AccountID != nil {
 		settlement.AccountID = *in.AccountID
 	}

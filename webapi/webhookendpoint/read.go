@@ -2,8 +2,9 @@ package webhookendpoint
 
 import (
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 
-	"florin/domain/account"
+	"florin/domain/notification"
 	"florin/webapi/decode"
 	"florin/webapi/middleware"
 	"florin/webapi/wire"
@@ -14,20 +15,20 @@ const endpointsList = "webhook-endpoints"
 // List shows the caller's endpoints, newest first.
 func (h *Handlers) List(c *fiber.Ctx) error {
 	reader := middleware.Caller(c).UserID
-	page, err := h.page(c, endpointsList)
+	query, err := decode.ReadQuery(c, "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	found, err := h.webhooks.EndpointsOf(c.UserContext(), reader, page)
+	paging, err := h.cursors.Page(reader, endpointsList, query)
 	if err != nil {
 		return err
 	}
-	shown := Endpoints{Data: make([]Endpoint, 0, len(found))}
-	if limit := page.Limit - 1; len(found) > limit {
-		found = found[:limit]
-		next := h.cursors.Seal(reader, endpointsList, found[limit-1].ID())
-		shown.NextCursor = &next
+	found, err := h.webhooks.EndpointsOf(c.UserContext(), reader, paging.Ask())
+	if err != nil {
+		return err
 	}
+	found, next := decode.Cut(paging, found, notification.Endpoint.ID)
+	shown := Endpoints{Data: make([]Endpoint, 0, len(found)), NextCursor: next}
 	for _, e := range found {
 		shown.Data = append(shown.Data, endpointOf(e))
 	}
@@ -57,37 +58,22 @@ func (h *Handlers) Deliveries(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	list := "webhook-deliveries:" + id.String()
-	page, err := h.page(c, list)
+	query, err := decode.ReadQuery(c, "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	found, err := h.webhooks.Deliveries(c.UserContext(), reader, id, page)
+	paging, err := h.cursors.Page(reader, "webhook-deliveries:"+id.String(), query)
 	if err != nil {
 		return err
 	}
-	shown := Deliveries{Data: make([]Delivery, 0, len(found))}
-	if limit := page.Limit - 1; len(found) > limit {
-		found = found[:limit]
-		next := h.cursors.Seal(reader, list, found[limit-1].ID)
-		shown.NextCursor = &next
+	found, err := h.webhooks.Deliveries(c.UserContext(), reader, id, paging.Ask())
+	if err != nil {
+		return err
 	}
+	found, next := decode.Cut(paging, found, func(d notification.Delivery) uuid.UUID { return d.ID })
+	shown := Deliveries{Data: make([]Delivery, 0, len(found)), NextCursor: next}
 	for _, d := range found {
 		shown.Data = append(shown.Data, deliveryOf(d))
 	}
 	return wire.Send(c, fiber.StatusOK, shown)
-}
-
-// page is the part of a list that is asked for, with one row more: it tells whether there is a next page.
-func (h *Handlers) page(c *fiber.Ctx, list string) (account.Page, error) {
-	query, err := decode.ReadQuery(c, "limit", "cursor")
-	if err != nil {
-		return account.Page{}, err
-	}
-	limit, err := query.Limit()
-	if err != nil {
-		return account.Page{}, err
-	}
-	before, err := h.cursors.Open(middleware.Caller(c).UserID, list, query["cursor"])
-	return account.Page{Before: before, Limit: limit + 1}, err
 }
