@@ -93,8 +93,8 @@ type ReconciliationRequest struct {
 
 // Reconciliations is the store of what is reconciled with providers.
 type Reconciliations interface {
-	// FindMark returns the provider's mark, the zero Mark before the first.
-	FindMark(ctx context.Context, provider string) (Mark, error)
+	// FindMarks returns the marks by provider. A provider that was never listed has none.
+	FindMarks(ctx context.Context) (map[string]Mark, error)
 	// MoveMark moves it. ErrLeaseLost where a later holder of the lease has moved it.
 	MoveMark(ctx context.Context, move MarkMove) error
 	// UnknownEvents are those of the provider's event ids that were never stored.

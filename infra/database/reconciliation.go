@@ -26,14 +26,18 @@ func NewReconciliations(db *DB, now account.Clock) *Reconciliations {
 
 func (r *Reconciliations) reader(ctx context.Context) *gorm.DB { return r.db.Reader().WithContext(ctx) }
 
-// FindMark implements account.Reconciliations.
-func (r *Reconciliations) FindMark(ctx context.Context, provider string) (account.Mark, error) {
-	var row struct {
-		Mark     string
-		ListedAt moment
+// FindMarks implements account.Reconciliations.
+func (r *Reconciliations) FindMarks(ctx context.Context) (map[string]account.Mark, error) {
+	var rows []struct {
+		Provider, Mark string
+		ListedAt       moment
 	}
-	err := r.reader(ctx).Raw("SELECT mark, listed_at FROM provider_marks WHERE provider = ?", provider).Scan(&row).Error
-	return account.Mark{Cursor: row.Mark, ListedAt: row.ListedAt.at}, toErrs("find mark", err)
+	err := r.reader(ctx).Raw("SELECT provider, mark, listed_at FROM provider_marks").Scan(&rows).Error
+	marks := make(map[string]account.Mark, len(rows))
+	for _, row := range rows {
+		marks[row.Provider] = account.Mark{Cursor: row.Mark, ListedAt: row.ListedAt.at}
+	}
+	return marks, toErrs("find marks", err)
 }
 
 // MoveMark implements account.Reconciliations.

@@ -112,17 +112,15 @@ func inBatches(handle BatchHandler) worker {
 	}
 }
 
-// oneByOne works with a handler of single events, and asks before each whether it may go on.
-func oneByOne(handle PositionedHandler, may func() error) worker {
+// oneByOne works with a handler of single events.
+func oneByOne(handle PositionedHandler) worker {
 	return func(ctx context.Context, items []*Item) []error {
 		results := make([]error, len(items))
 		failed := make(map[string]bool)
 		for i, item := range items {
-			switch stop := may(); {
+			switch {
 			case ctx.Err() != nil:
 				results[i] = ctx.Err()
-			case stop != nil:
-				results[i] = stop
 			case failed[item.Event.TransactionID]:
 				results[i] = ErrBehind
 			default:

@@ -33,7 +33,7 @@ const (
 // Consume hands what comes from the source to the handler until ctx ends, as EventBus says, and returns nil then.
 func Consume(ctx context.Context, source Source, settings LaneSettings, handle Handler) error {
 	settings = settings.withDefaults()
-	lanes := NewLanesOneByOne(settings, Positioned(handle), func() error { return nil })
+	lanes := NewLanesOneByOne(settings, Positioned(handle))
 	retry := backoff.NewExponentialBackOff()
 	retry.InitialInterval, retry.MaxInterval = 50*time.Millisecond, 5*time.Second
 	retry.Reset()

@@ -107,9 +107,9 @@ func NewLanes(settings LaneSettings, handle BatchHandler) *Lanes {
 	return newLanes(settings, inBatches(handle))
 }
 
-// NewLanesOneByOne hands events over one by one. may is asked before each; its error ends the round and counts as no try.
-func NewLanesOneByOne(settings LaneSettings, handle PositionedHandler, may func() error) *Lanes {
-	return newLanes(settings, oneByOne(handle, may))
+// NewLanesOneByOne hands events over one by one.
+func NewLanesOneByOne(settings LaneSettings, handle PositionedHandler) *Lanes {
+	return newLanes(settings, oneByOne(handle))
 }
 
 func newLanes(settings LaneSettings, work worker) *Lanes {

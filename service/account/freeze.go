@@ -2,19 +2,13 @@ package account
 
 import (
 	"context"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"florin/domain/account"
 	"florin/domain/errs"
 )
-
-// maxReason is how many characters the reason of an operator's act has at most.
-const maxReason = 500
 
 // FreezeAccount takes an account out of use, whosever it is, with an audit row in the same commit. A withdrawal that was not sent yet
 // is released by the sweep, when its next step is due; one that was sent completes. Freezing a frozen account changes nothing.
@@ -30,7 +24,7 @@ func (s *Service) UnfreezeAccount(ctx context.Context, accountID uuid.UUID, by a
 
 func (s *Service) setFrozen(ctx context.Context, accountID uuid.UUID, by account.Operator, action string,
 	set func(*account.Account, time.Time) (bool, error)) (*account.Account, error) {
-	if err := checkReason(by.Reason); err != nil {
+	if err := by.CheckReason(); err != nil {
 		return nil, err
 	}
 	id, err := uuid.NewV7()
@@ -54,14 +48,4 @@ func (s *Service) setFrozen(ctx context.Context, accountID uuid.UUID, by account
 		return nil
 	})
 	return after, err
-}
-
-func checkReason(reason string) error {
-	if strings.TrimSpace(reason) == "" {
-		return errs.InField("reason", "reason_required", "Say why, for the audit.")
-	}
-	if utf8.RuneCountInString(reason) > maxReason || strings.ContainsFunc(reason, unicode.IsControl) {
-		return errs.InField("reason", "invalid_reason", "A reason is one line of at most 500 characters.")
-	}
-	return nil
 }

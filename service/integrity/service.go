@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,6 +13,7 @@ import (
 	"florin/domain/account"
 	"florin/domain/errs"
 	"florin/domain/integrity"
+	"florin/pkg/lease"
 )
 
 // The leases under which of all servers one proves.
@@ -22,17 +22,10 @@ const (
 	fullLease = "integrity-full"
 )
 
-// Leases are what a server holds while it does what one must do alone.
-type Leases interface {
-	Acquire(ctx context.Context, name, holder string, ttl time.Duration) (fence int64, ok bool, err error)
-	Renew(ctx context.Context, name string, fence int64, ttl time.Duration) (bool, error)
-	Release(ctx context.Context, name string, fence int64) error
-}
-
 // Config is what a Service is built from. Zero fields after Log take the defaults named.
 type Config struct {
 	Proofs integrity.Proofs
-	Leases Leases
+	Leases lease.Leases
 	// Freeze takes an account out of use. errs.NotFound and errs.Refused are final: there is nothing to freeze.
 	Freeze func(ctx context.Context, accountID uuid.UUID, by account.Operator) error
 	// Alert counts something that a person must look at.
@@ -60,7 +53,7 @@ const (
 type Service struct {
 	cfg     Config
 	started time.Time
-	fence   atomic.Int64 // of the lease on the log, 0 without
+	lease   *lease.Held // on the log
 }
 
 // restFor is how many times as long as a round took the next one waits, while there is always more.
@@ -72,7 +65,7 @@ func New(cfg Config) *Service {
 	orElse(&cfg.Batch, 500)
 	orElse(&cfg.FullEvery, 24*time.Hour)
 	orElse(&cfg.FullAfter, 5*time.Minute)
-	return &Service{cfg: cfg, started: cfg.Clock()}
+	return &Service{cfg: cfg, started: cfg.Clock(), lease: lease.New(cfg.Leases, logLease, cfg.Holder, leaseTTL, cfg.Clock)}
 }
 
 func orElse[T comparable](value *T, standard T) {
@@ -91,12 +84,8 @@ func (s *Service) Run(ctx context.Context) error {
 		events, err := s.RunOnce(ctx)
 		return events == s.cfg.Batch, err
 	})
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if fence := s.fence.Load(); fence != 0 {
-		if err := s.cfg.Leases.Release(end, logLease, fence); err != nil {
-			s.cfg.Log.WarnContext(end, "proof of the log ended with its lease held", "error", err)
-		}
+	if err := s.lease.Release(ctx); err != nil {
+		s.cfg.Log.WarnContext(ctx, "proof of the log ended with its lease held", "error", err)
 	}
 	return err
 }
@@ -112,30 +101,25 @@ func (s *Service) RunFull(ctx context.Context) error {
 }
 
 func (s *Service) loop(ctx context.Context, every time.Duration, failed string, step func(ctx context.Context) (more bool, err error)) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
+	next := time.NewTimer(every)
+	defer next.Stop()
 	for {
 		began := s.cfg.Clock()
 		more, err := step(ctx)
 		if err != nil && ctx.Err() == nil {
 			s.cfg.Log.WarnContext(ctx, failed, "error", err)
 		}
-		next, rest := tick.C, (*time.Timer)(nil)
+		pause := every
 		if more && err == nil {
 			// Proving is the lesser work where there is more than it can follow: it takes an eighth of a processor at the most, and
 			// is behind until the load is over.
-			rest = time.NewTimer(restFor * s.cfg.Clock().Sub(began))
-			next = rest.C
+			pause = restFor * s.cfg.Clock().Sub(began)
 		}
+		next.Reset(pause)
 		select {
 		case <-ctx.Done():
-		case <-next:
-		}
-		if rest != nil {
-			rest.Stop()
-		}
-		if ctx.Err() != nil {
 			return nil
+		case <-next.C:
 		}
 	}
 }
@@ -150,36 +134,19 @@ func (s *Service) RunOnce(ctx context.Context) (int, error) {
 	if err != nil || !pending {
 		return 0, err
 	}
-	fence, err := s.hold(ctx)
-	if err != nil || fence == 0 {
+	mine, err := s.lease.Keep(ctx)
+	if err != nil || !mine {
 		return 0, err
 	}
-	round, err := s.cfg.Proofs.ProveLog(ctx, fence, s.cfg.Batch)
+	round, err := s.cfg.Proofs.ProveLog(ctx, s.lease.Fence(), s.cfg.Batch)
 	if errors.Is(err, integrity.ErrFenced) {
-		s.fence.Store(0)
+		s.lease.Forget()
 		return 0, nil
 	}
 	if err != nil {
 		return 0, err
 	}
 	return round.Events, s.handle(ctx, round.Unhandled)
-}
-
-// hold is the fence of the lease on the log, 0 where another server has it.
-func (s *Service) hold(ctx context.Context) (int64, error) {
-	if fence := s.fence.Load(); fence != 0 {
-		mine, err := s.cfg.Leases.Renew(ctx, logLease, fence, leaseTTL)
-		if err != nil || mine {
-			return fence, err
-		}
-		s.fence.Store(0)
-	}
-	fence, ok, err := s.cfg.Leases.Acquire(ctx, logLease, s.cfg.Holder, leaseTTL)
-	if err != nil || !ok {
-		return 0, err
-	}
-	s.fence.Store(fence)
-	return fence, nil
 }
 
 // RunFullOnce proves all books if that is due and no other server does it.
@@ -190,17 +157,16 @@ func (s *Service) RunFullOnce(ctx context.Context) error {
 	if err != nil || s.cfg.Clock().Sub(state.FullAt) < s.cfg.FullEvery {
 		return err
 	}
-	fence, ok, err := s.cfg.Leases.Acquire(ctx, fullLease, s.cfg.Holder, fullWithin)
-	if err != nil || !ok {
+	full := lease.New(s.cfg.Leases, fullLease, s.cfg.Holder, fullWithin, s.cfg.Clock)
+	mine, err := full.Keep(ctx)
+	if err != nil || !mine {
 		return err
 	}
 	round, err := s.cfg.Proofs.ProveAll(ctx)
 	if err == nil {
 		err = s.handle(ctx, round.Unhandled)
 	}
-	end, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer stop()
-	return errors.Join(err, s.cfg.Leases.Release(end, fullLease, fence))
+	return errors.Join(err, full.Release(ctx))
 }
 
 // handle tells of each finding and freezes its accounts. One that could not be handled comes again with the next round.

@@ -31,12 +31,12 @@ func (s *Service) due(ctx context.Context) (dueWork, error) {
 		d.requests = append(d.requests, r.ID)
 	}
 	asked, now := len(d.requests) > 0, s.cfg.Clock()
+	marks, err := s.cfg.Store.FindMarks(ctx)
+	if err != nil {
+		return dueWork{}, err
+	}
 	for _, provider := range slices.Sorted(maps.Keys(s.cfg.Providers)) {
-		mark, err := s.cfg.Store.FindMark(ctx, provider)
-		if err != nil {
-			return dueWork{}, err
-		}
-		if asked || (isDue(mark.ListedAt, now, s.cfg.ListEvery) && !s.resting("list", provider, now)) {
+		if asked || (isDue(marks[provider].ListedAt, now, s.cfg.ListEvery) && !s.resting("list", provider, now)) {
 			d.listings = append(d.listings, provider)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"florin/domain/account"
 	"florin/pkg/crashpoint"
+	"florin/pkg/lease"
 )
 
 // maxPages bounds one round of a provider; what is left over is due with the next.
@@ -14,15 +15,15 @@ const maxPages = 1000
 // list applies the events that a provider has listed since its mark, each by the way that its webhook would have taken, and moves
 // the mark behind what is applied, never before. Whoever dies in between has the page listed again, and finds duplicates.
 // A list that lags is its adapter's to know: the cursor that it returns stays behind what may still be added.
-func (s *Service) list(ctx context.Context, name string, l lease) error {
+func (s *Service) list(ctx context.Context, name string, held *lease.Held) error {
 	provider := s.cfg.Providers[name]
-	mark, err := s.cfg.Store.FindMark(ctx, name)
+	marks, err := s.cfg.Store.FindMarks(ctx)
 	if err != nil {
 		return err
 	}
-	cursor := mark.Cursor
+	cursor := marks[name].Cursor
 	for range maxPages {
-		if err := l.keep(ctx); err != nil {
+		if err := keep(ctx, held); err != nil {
 			return err
 		}
 		events, next, err := s.page(ctx, provider, cursor)
@@ -39,7 +40,7 @@ func (s *Service) list(ctx context.Context, name string, l lease) error {
 		if young {
 			to = cursor // what is too young now is listed again
 		}
-		if err := s.cfg.Store.MoveMark(ctx, account.MarkMove{Provider: name, To: to, Fence: l.fence}); err != nil {
+		if err := s.cfg.Store.MoveMark(ctx, account.MarkMove{Provider: name, To: to, Fence: held.Fence()}); err != nil {
 			return err
 		}
 		if young || next == cursor {

@@ -7,17 +7,18 @@ import (
 	"github.com/google/uuid"
 
 	"florin/domain/account"
+	"florin/pkg/lease"
 )
 
 // match compares our clearing accounts with the provider's own list, movement by movement, both ways. Theirs is read first: what
 // happens in between is younger than the grace and waits for the next run. The whole list is held in memory.
-func (s *Service) match(ctx context.Context, name string, l lease) error {
+func (s *Service) match(ctx context.Context, name string, held *lease.Held) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return err
 	}
 	run := account.ReconciliationRun{ID: id, Provider: name, StartedAt: s.cfg.Clock()}
-	theirs, err := s.theirs(ctx, name, l)
+	theirs, err := s.theirs(ctx, name, held)
 	if err != nil {
 		return err
 	}
@@ -59,17 +60,17 @@ func (s *Service) match(ctx context.Context, name string, l lease) error {
 			differ(key, nil, &their)
 		}
 	}
-	if err := l.keep(ctx); err != nil {
+	if err := keep(ctx, held); err != nil {
 		return err
 	}
 	return s.report(ctx, run, seen)
 }
 
 // theirs is the provider's list.
-func (s *Service) theirs(ctx context.Context, name string, l lease) (map[account.MovementKey]account.Movement, error) {
+func (s *Service) theirs(ctx context.Context, name string, held *lease.Held) (map[account.MovementKey]account.Movement, error) {
 	all := map[account.MovementKey]account.Movement{}
 	for cursor := ""; ; {
-		if err := l.keep(ctx); err != nil {
+		if err := keep(ctx, held); err != nil {
 			return nil, err
 		}
 		page, next, err := s.movements(ctx, name, cursor)

@@ -19,12 +19,13 @@ type State struct {
 
 // State reads the marks, the last runs and a page of the open differences.
 func (s *Service) State(ctx context.Context, page account.Page) (State, error) {
-	found := State{Marks: map[string]account.Mark{}}
-	var err error
+	marks, err := s.cfg.Store.FindMarks(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	found := State{Marks: make(map[string]account.Mark, len(s.cfg.Providers))}
 	for provider := range s.cfg.Providers {
-		if found.Marks[provider], err = s.cfg.Store.FindMark(ctx, provider); err != nil {
-			return State{}, err
-		}
+		found.Marks[provider] = marks[provider]
 	}
 	if found.Runs, err = s.cfg.Store.FindRuns(ctx, "", shownRuns); err != nil {
 		return State{}, err
@@ -35,14 +36,14 @@ func (s *Service) State(ctx context.Context, page account.Page) (State, error) {
 
 // MarkAges is for how long each provider's events were not listed to the end. One that never was is left out.
 func (s *Service) MarkAges(ctx context.Context) (map[string]time.Duration, error) {
+	marks, err := s.cfg.Store.FindMarks(ctx)
+	if err != nil {
+		return nil, err
+	}
 	ages := map[string]time.Duration{}
 	for provider := range s.cfg.Providers {
-		mark, err := s.cfg.Store.FindMark(ctx, provider)
-		if err != nil {
-			return nil, err
-		}
-		if !mark.ListedAt.IsZero() {
-			ages[provider] = max(0, s.cfg.Clock().Sub(mark.ListedAt))
+		if listed := marks[provider].ListedAt; !listed.IsZero() {
+			ages[provider] = max(0, s.cfg.Clock().Sub(listed))
 		}
 	}
 	return ages, nil

@@ -82,9 +82,9 @@ func newBundle(t *testing.T, db *database.DB, ages ...time.Duration) *bundle {
 
 func (b *bundle) mark(t *testing.T) account.Mark {
 	t.Helper()
-	mark, err := b.store.FindMark(t.Context(), "b")
+	marks, err := b.store.FindMarks(t.Context())
 	require.NoError(t, err)
-	return mark
+	return marks["b"]
 }
 
 // TestF64_TheMarkMovesBehindWhatIsApplied, never before; a provider that fails keeps no other waiting; and what is young is left to

@@ -13,23 +13,11 @@ import (
 	"github.com/google/uuid"
 
 	"florin/domain/account"
+	"florin/pkg/lease"
 )
 
 // leaseName is the work of which there must be one.
 const leaseName = "reconcile"
-
-// closingLimit bounds what is still written when a round ends.
-const closingLimit = 2 * time.Second
-
-// Leases say which server works.
-type Leases interface {
-	// Acquire takes the lease if it is free or has run out, with a fence above every earlier one; false where it is held.
-	Acquire(ctx context.Context, name, holder string, ttl time.Duration) (fence int64, ok bool, err error)
-	// Renew lengthens the lease to ttl from now; false where somebody else has taken it over.
-	Renew(ctx context.Context, name string, fence int64, ttl time.Duration) (bool, error)
-	// Release ends the lease, so that another server need not wait for its end.
-	Release(ctx context.Context, name string, fence int64) error
-}
 
 // Received takes a provider's event as its webhook would have brought it. A nil error means that it is stored or has had its
 // effect.
@@ -48,7 +36,7 @@ type Meter interface {
 // Config is what a Service is built from. Zero fields after Meter take the defaults named.
 type Config struct {
 	Store     account.Reconciliations
-	Leases    Leases
+	Leases    lease.Leases
 	Received  Received
 	Providers map[string]account.PaymentProvider
 	// Listers are the providers that list all that they hold for us, by name.
@@ -122,17 +110,22 @@ func (s *Service) RunOnce(ctx context.Context) (worked bool, err error) {
 	if err != nil || due.nothing() {
 		return false, err
 	}
-	lease, ok, err := s.acquire(ctx)
-	if err != nil || !ok {
+	held := lease.New(s.cfg.Leases, leaseName, s.cfg.Holder, s.cfg.LeaseTTL, s.cfg.Clock)
+	mine, err := held.Keep(ctx)
+	if err != nil || !mine {
 		return false, err
 	}
-	defer lease.release(ctx)
+	defer func() {
+		if err := held.Release(ctx); err != nil {
+			s.cfg.Log.WarnContext(ctx, "reconciliation ended with its lease held", "error", err)
+		}
+	}()
 	var failures []error
 	for _, provider := range due.listings {
-		failures = append(failures, s.rest("list", provider, s.list(ctx, provider, lease)))
+		failures = append(failures, s.rest("list", provider, s.list(ctx, provider, held)))
 	}
 	for _, provider := range due.matches {
-		failures = append(failures, s.rest("match", provider, s.match(ctx, provider, lease)))
+		failures = append(failures, s.rest("match", provider, s.match(ctx, provider, held)))
 	}
 	err = errors.Join(failures...)
 	return true, errors.Join(err, s.finish(ctx, due.requests, err))
@@ -167,31 +160,12 @@ func (s *Service) resting(what, provider string, now time.Time) bool {
 	return now.Before(s.rests[what+" "+provider])
 }
 
-// lease is held for one round.
-type lease struct {
-	*Service
-	fence int64
-}
-
-func (s *Service) acquire(ctx context.Context) (lease, bool, error) {
-	fence, ok, err := s.cfg.Leases.Acquire(ctx, leaseName, s.cfg.Holder, s.cfg.LeaseTTL)
-	return lease{s, fence}, ok, err
-}
-
-// keep lengthens the lease. account.ErrLeaseLost where another server has it.
-func (l lease) keep(ctx context.Context) error {
-	ok, err := l.cfg.Leases.Renew(ctx, leaseName, l.fence, l.cfg.LeaseTTL)
-	if err == nil && !ok {
+// keep lengthens the lease of a round. account.ErrLeaseLost where another server had it meanwhile.
+func keep(ctx context.Context, held *lease.Held) error {
+	fence := held.Fence()
+	mine, err := held.Keep(ctx)
+	if err == nil && (!mine || held.Fence() != fence) {
 		err = account.ErrLeaseLost
 	}
 	return err
-}
-
-// release gives the lease back, also when ctx has ended.
-func (l lease) release(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closingLimit)
-	defer cancel()
-	if err := l.cfg.Leases.Release(ctx, leaseName, l.fence); err != nil {
-		l.cfg.Log.WarnContext(ctx, "lease not given back", "lease", leaseName, "error", err)
-	}
 }

@@ -4,7 +4,6 @@ package relay
 
 import (
 	"context"
-	"time"
 
 	"florin/pkg/eventbus"
 )
@@ -31,14 +30,4 @@ type Log interface {
 	OpenCursor(ctx context.Context, name string, start int64) (int64, error)
 	// MoveCursor stores how far a subscriber has come. eventbus.ErrFenced where its lease is somebody else's by now.
 	MoveCursor(ctx context.Context, move eventbus.CursorMove) error
-}
-
-// Leases say which server does a work of which there must be one.
-type Leases interface {
-	// Acquire takes the lease if it is free or has run out, with a fence above every earlier one; false where it is held.
-	Acquire(ctx context.Context, name, holder string, ttl time.Duration) (fence int64, ok bool, err error)
-	// Renew lengthens the lease to ttl from now; false where somebody else has taken it over.
-	Renew(ctx context.Context, name string, fence int64, ttl time.Duration) (bool, error)
-	// Release ends the lease, so that another server need not wait for its end.
-	Release(ctx context.Context, name string, fence int64) error
 }

@@ -10,6 +10,7 @@ import (
 
 	"florin/pkg/crashpoint"
 	"florin/pkg/eventbus"
+	"florin/pkg/lease"
 )
 
 // relayLease is the lease of the one relay that works.
@@ -28,17 +29,17 @@ type Relay struct {
 	woken    atomic.Bool // by a commit of this process since the last batch
 
 	mu         sync.Mutex // a batch at a time
-	lease      heldLease
+	lease      *lease.Held
 	standingBy bool
 }
 
 // New returns a relay. moved is called after each commit of positions and wakes this process's subscribers; it may be nil
 // and must not block.
-func New(queue Queue, leases Leases, settings Settings, moved func()) *Relay {
+func New(queue Queue, leases lease.Leases, settings Settings, moved func()) *Relay {
 	settings = settings.withDefaults()
 	return &Relay{
 		queue: queue, settings: settings, moved: moved, wake: make(chan struct{}, 1),
-		lease: heldLease{leases: leases, name: relayLease, holder: settings.Holder, ttl: settings.LeaseTTL, now: settings.Now},
+		lease: lease.New(leases, relayLease, settings.Holder, settings.LeaseTTL, settings.Now),
 	}
 }
 
@@ -70,7 +71,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.lease.release(ctx); err != nil {
+	if err := r.lease.Release(ctx); err != nil {
 		r.settings.Logger.WarnContext(ctx, "relay ended with its lease held", slog.Any("error", err))
 	}
 	return nil
@@ -95,13 +96,13 @@ func (r *Relay) RunOnce(ctx context.Context) (moved int, err error) {
 		if err != nil || len(batches) == 0 {
 			return 0, err
 		}
-		mine, err := r.lease.keep(ctx)
+		mine, err := r.lease.Keep(ctx)
 		if err != nil || !mine {
 			r.standingBy = err == nil
 			return 0, err
 		}
 		crashpoint.Hit(crashpoint.RelayLeased)
-		err = r.queue.AssignPositions(ctx, r.lease.fence, batches)
+		err = r.queue.AssignPositions(ctx, r.lease.Fence(), batches)
 		switch {
 		case err == nil:
 			crashpoint.Hit(crashpoint.RelayCommitted)
@@ -109,7 +110,7 @@ func (r *Relay) RunOnce(ctx context.Context) (moved int, err error) {
 			r.report(events)
 			return events, nil
 		case errors.Is(err, eventbus.ErrFenced):
-			r.lease.forget()
+			r.lease.Forget()
 		case !errors.Is(err, eventbus.ErrStale):
 			return 0, err
 		}

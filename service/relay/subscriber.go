@@ -10,7 +10,11 @@ import (
 
 	"florin/pkg/crashpoint"
 	"florin/pkg/eventbus"
+	"florin/pkg/lease"
 )
+
+// closingLimit bounds what is still written when a loop ends.
+const closingLimit = 2 * time.Second
 
 // heldBatches is how many batches a subscriber reads ahead, at the most, of an event that its handler fails.
 const heldBatches = 4
@@ -31,9 +35,9 @@ type Subscriber struct {
 	settings Settings
 	wake     chan struct{}
 
-	mu     sync.Mutex // a round at a time
-	lease  *heldLease // nil when ephemeral
-	pass   PassOver   // nil passes nothing over
+	mu     sync.Mutex  // a round at a time
+	lease  *lease.Held // nil when ephemeral
+	pass   PassOver    // nil passes nothing over
 	lanes  *eventbus.Lanes
 	open   bool
 	cursor int64     // as stored
@@ -48,14 +52,14 @@ type waiting struct {
 }
 
 // NewDurable returns a subscriber with a stored cursor. A new name begins at the head of the log.
-func NewDurable(log Log, leases Leases, settings Settings, name string, handle eventbus.PositionedHandler) *Subscriber {
+func NewDurable(log Log, leases lease.Leases, settings Settings, name string, handle eventbus.PositionedHandler) *Subscriber {
 	s := newSubscriber(log, settings, name)
 	s.oneByOne(s.withLease(leases), eventbus.Traced("subscriber "+name, handle))
 	return s
 }
 
 // NewDurableBatch is NewDurable for a handler of many events at once.
-func NewDurableBatch(log Log, leases Leases, settings Settings, name string, handle eventbus.BatchHandler) *Subscriber {
+func NewDurableBatch(log Log, leases lease.Leases, settings Settings, name string, handle eventbus.BatchHandler) *Subscriber {
 	s := newSubscriber(log, settings, name)
 	s.lanes = eventbus.NewLanes(s.withLease(leases), func(ctx context.Context, events []eventbus.PositionedEvent) []error {
 		if err := s.may(ctx); err != nil {
@@ -86,9 +90,8 @@ func newSubscriber(log Log, settings Settings, name string) *Subscriber {
 	return &Subscriber{name: name, log: log, settings: settings.withDefaults(), wake: make(chan struct{}, 1)}
 }
 
-func (s *Subscriber) withLease(leases Leases) eventbus.LaneSettings {
-	s.lease = &heldLease{leases: leases, name: "subscriber:" + s.name, holder: s.settings.Holder,
-		ttl: s.settings.LeaseTTL, now: s.settings.Now}
+func (s *Subscriber) withLease(leases lease.Leases) eventbus.LaneSettings {
+	s.lease = lease.New(leases, "subscriber:"+s.name, s.settings.Holder, s.settings.LeaseTTL, s.settings.Now)
 	return s.laneSettings()
 }
 
@@ -118,7 +121,7 @@ func (s *Subscriber) oneByOne(lanes eventbus.LaneSettings, handle eventbus.Posit
 		}
 		s.hit(crashpoint.SubscriberDelivered)
 		return nil
-	}, func() error { return nil })
+	})
 }
 
 // Wake says that the log has grown. It never blocks; many wakes are one.
@@ -141,7 +144,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.lease.release(ctx); err != nil {
+	if err := s.lease.Release(ctx); err != nil {
 		s.settings.Logger.WarnContext(ctx, "subscriber ended with its lease held", slog.String("subscriber", s.name), slog.Any("error", err))
 	}
 	return nil
@@ -242,9 +245,9 @@ func (s *Subscriber) mine(ctx context.Context) (bool, error) {
 	if s.lease == nil {
 		return true, nil
 	}
-	fence := s.lease.fence
-	mine, err := s.lease.keep(ctx)
-	if s.lease.fence != fence {
+	fence := s.lease.Fence()
+	mine, err := s.lease.Keep(ctx)
+	if s.lease.Fence() != fence {
 		s.open = false
 	}
 	return mine, err
@@ -312,7 +315,7 @@ func (s *Subscriber) advance(ctx context.Context, reached int64) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closingLimit)
 	defer cancel()
 	err := s.log.MoveCursor(ctx, eventbus.CursorMove{
-		Name: s.name, From: s.cursor, To: reached, Lease: s.lease.name, Fence: s.lease.fence,
+		Name: s.name, From: s.cursor, To: reached, Lease: s.lease.Name(), Fence: s.lease.Fence(),
 	})
 	switch {
 	case err == nil:
@@ -320,7 +323,7 @@ func (s *Subscriber) advance(ctx context.Context, reached int64) (bool, error) {
 		s.cursor = reached
 		return true, nil
 	case errors.Is(err, eventbus.ErrFenced):
-		s.lease.forget()
+		s.lease.Forget()
 		s.open = false
 		return false, nil
 	default:

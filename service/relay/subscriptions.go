@@ -6,12 +6,13 @@ import (
 	"sync"
 
 	"florin/pkg/eventbus"
+	"florin/pkg/lease"
 )
 
 // Subscriptions starts subscribers of one log and wakes them all when it has grown.
 type Subscriptions struct {
 	log      Log
-	leases   Leases
+	leases   lease.Leases
 	settings Settings
 
 	mu   sync.Mutex
@@ -19,7 +20,7 @@ type Subscriptions struct {
 }
 
 // NewSubscriptions returns a runner without subscribers.
-func NewSubscriptions(log Log, leases Leases, settings Settings) *Subscriptions {
+func NewSubscriptions(log Log, leases lease.Leases, settings Settings) *Subscriptions {
 	return &Subscriptions{log: log, leases: leases, settings: settings, live: make(map[*Subscriber]struct{})}
 }
 
