@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -26,13 +24,12 @@ func (p *program) backupCommand() *cobra.Command {
 	return command
 }
 
-func (p *program) backup(ctx context.Context, to string) (err error) {
-	db, err := p.openStore(ctx, slog.LevelWarn)
-	if err != nil {
+func (p *program) backup(ctx context.Context, to string) error {
+	var size int64
+	err := p.withStore(ctx, func(db *database.DB) (err error) {
+		size, err = database.Backup(ctx, db, to, p.progress("MB"))
 		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	size, err := database.Backup(ctx, db, to, p.progress("MB"))
+	})
 	if err != nil {
 		return err
 	}

@@ -10,10 +10,12 @@ import (
 	"os"
 	"runtime/debug"
 
+	"github.com/google/uuid"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"florin/domain/account"
 	"florin/infra/database"
 )
 
@@ -104,6 +106,38 @@ func (p *program) openStore(ctx context.Context, level slog.Level) (*database.DB
 		return nil, err
 	}
 	return database.Open(ctx, string(config.DatabaseURL), database.Options{Logger: p.commandLog(level)})
+}
+
+// withStore opens the store for one command.
+func (p *program) withStore(ctx context.Context, do func(*database.DB) error) (err error) {
+	db, err := p.openStore(ctx, slog.LevelWarn)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return do(db)
+}
+
+// listedAtOnce is how many rows a command prints or settles at the most.
+const listedAtOnce = 1000
+
+// pageBefore is the part of a list that a command is asked for.
+func pageBefore(before string, limit int) (account.Page, error) {
+	page := account.Page{Limit: min(max(limit, 1), listedAtOnce)}
+	if before == "" {
+		return page, nil
+	}
+	var err error
+	page.Before, err = parseID(before)
+	return page, err
+}
+
+func parseID(text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("%q is not an id", text)
+	}
+	return id, nil
 }
 
 // progress returns what to call after each step. It draws a bar where a person looks on, and nothing otherwise.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os/user"
 	"slices"
 	"time"
@@ -16,9 +15,6 @@ import (
 	"florin/domain/account"
 	"florin/infra/database"
 )
-
-// deadLettersAtOnce is how many dead letters are read at a time.
-const deadLettersAtOnce = 1000
 
 func (p *program) deadLettersCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -114,23 +110,14 @@ func shown(d account.DeadLetter) deadLetter {
 	return s
 }
 
-// onDeadLetters opens the store for one command.
-func (p *program) onDeadLetters(ctx context.Context, do func(*database.DeadLetters) error) (err error) {
-	db, err := p.openStore(ctx, slog.LevelWarn)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	return do(database.NewDeadLetters(db, systemClock))
+func (p *program) onDeadLetters(ctx context.Context, do func(*database.DeadLetters) error) error {
+	return p.withStore(ctx, func(db *database.DB) error { return do(database.NewDeadLetters(db, systemClock)) })
 }
 
 func (p *program) listDeadLetters(ctx context.Context, filter account.DeadLetterFilter, before string, limit int) error {
-	page := account.Page{Limit: min(max(limit, 1), deadLettersAtOnce)}
-	if before != "" {
-		var err error
-		if page.Before, err = uuid.Parse(before); err != nil {
-			return fmt.Errorf("%q is not an id", before)
-		}
+	page, err := pageBefore(before, limit)
+	if err != nil {
+		return err
 	}
 	return p.onDeadLetters(ctx, func(store *database.DeadLetters) error {
 		found, err := store.FindDeadLetters(ctx, filter, page)
@@ -152,9 +139,9 @@ func (p *program) listDeadLetters(ctx context.Context, filter account.DeadLetter
 
 func (p *program) showDeadLetter(ctx context.Context, id string) error {
 	return p.onDeadLetters(ctx, func(store *database.DeadLetters) error {
-		parsed, err := uuid.Parse(id)
+		parsed, err := parseID(id)
 		if err != nil {
-			return fmt.Errorf("%q is not an id", id)
+			return err
 		}
 		found, err := store.FindDeadLetter(ctx, parsed)
 		if err != nil {
@@ -195,16 +182,16 @@ func (p *program) settleDeadLetters(ctx context.Context, act settlingCommand, id
 func deadLetterIDs(ctx context.Context, store *database.DeadLetters, given []string, filter account.DeadLetterFilter) ([]uuid.UUID, error) {
 	var ids []uuid.UUID
 	for _, text := range given {
-		id, err := uuid.Parse(text)
+		id, err := parseID(text)
 		if err != nil {
-			return nil, fmt.Errorf("%q is not an id", text)
+			return nil, err
 		}
 		ids = append(ids, id)
 	}
 	if len(given) > 0 {
 		return ids, nil
 	}
-	for page := (account.Page{Limit: deadLettersAtOnce}); ; page.Before = ids[len(ids)-1] {
+	for page := (account.Page{Limit: listedAtOnce}); ; page.Before = ids[len(ids)-1] {
 		found, err := store.FindDeadLetters(ctx, filter, page)
 		if err != nil {
 			return nil, err

@@ -9,7 +9,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"florin/infra/database"
@@ -44,13 +43,12 @@ func (p *program) eventsCommand() *cobra.Command {
 	return c
 }
 
-func (p *program) listLags(ctx context.Context) (err error) {
-	db, err := p.openStore(ctx, slog.LevelWarn)
-	if err != nil {
+func (p *program) listLags(ctx context.Context) error {
+	var lags []eventbus.Lag
+	err := p.withStore(ctx, func(db *database.DB) (err error) {
+		lags, err = database.NewLog(db, systemClock).Lags(ctx)
 		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	lags, err := database.NewLog(db, systemClock).Lags(ctx)
+	})
 	if err != nil {
 		return err
 	}
@@ -86,8 +84,8 @@ type replayed struct {
 
 func (r *replay) check() error {
 	if r.transaction != "" {
-		if _, err := uuid.Parse(r.transaction); err != nil {
-			return fmt.Errorf("--transaction: %q is not an id", r.transaction)
+		if _, err := parseID(r.transaction); err != nil {
+			return fmt.Errorf("--transaction: %w", err)
 		}
 	}
 	if r.from == 0 {

@@ -16,6 +16,7 @@ import (
 	"florin/domain/account"
 	"florin/infra/database"
 	"florin/pkg/eventbus"
+	"florin/pkg/telemetry"
 	"florin/service/integrity"
 	"florin/webapi/health"
 )
@@ -111,43 +112,20 @@ func (a *App) oldestWaiting(ctx context.Context) (time.Duration, error) {
 	return max(0, a.Clock().Sub(at)), nil
 }
 
-func (a *App) subscriberLag(ctx context.Context) (map[string]int64, error) {
+func (a *App) subscribersBehind(ctx context.Context) (map[string]telemetry.Behind, error) {
 	lags, err := a.log.Lags(ctx)
 	if err != nil {
 		return nil, err
 	}
-	byName := make(map[string]int64, len(lags))
+	byName := make(map[string]telemetry.Behind, len(lags))
 	for _, lag := range lags {
-		byName[lag.Name] = lag.Events
+		behind := telemetry.Behind{Events: lag.Events}
+		if !lag.Since.IsZero() {
+			behind.Age = max(0, a.Clock().Sub(lag.Since))
+		}
+		byName[lag.Name] = behind
 	}
 	return byName, nil
-}
-
-// subscriberAge is how old the oldest event is that each subscriber has still before it, 0 where it has none.
-func (a *App) subscriberAge(ctx context.Context) (map[string]time.Duration, error) {
-	lags, err := a.log.Lags(ctx)
-	if err != nil {
-		return nil, err
-	}
-	head, err := a.log.Head(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ages := make(map[string]time.Duration, len(lags))
-	for _, lag := range lags {
-		ages[lag.Name] = 0
-		if lag.Events <= 0 {
-			continue
-		}
-		next, err := a.log.ReadAfter(ctx, head-lag.Events, 1)
-		if err != nil {
-			return nil, err
-		}
-		if len(next) == 1 {
-			ages[lag.Name] = max(0, a.Clock().Sub(next[0].Event.At))
-		}
-	}
-	return ages, nil
 }
 
 // profiles are on a mux of their own: importing net/http/pprof also puts them on the default one, which nobody serves.

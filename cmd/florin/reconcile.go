@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,10 +22,6 @@ import (
 
 // buildReconciler joins what compares us with the providers. Of those only the mock bank lists all that it holds for us.
 func (a *App) buildReconciler(tuned reconcile.Config) error {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
 	tuned.Store, tuned.Leases = database.NewReconciliations(a.DB, a.Clock), database.NewLeases(a.DB, a.Clock)
 	tuned.Received = eventbus.NewReceived(accountsvc.NewPaymentEventHandler(a.Service))
 	tuned.Providers, tuned.Listers = a.providers, map[string]account.MovementLister{}
@@ -34,7 +29,7 @@ func (a *App) buildReconciler(tuned reconcile.Config) error {
 		tuned.Listers[mock.Name] = a.mock
 	}
 	tuned.Clock, tuned.Log, tuned.Meter = a.Clock, a.Log, a.Metrics
-	tuned.Holder = fmt.Sprintf("%s/%d", host, os.Getpid())
+	tuned.Holder = serverName()
 	a.Reconciler = reconcile.New(tuned)
 	return a.Metrics.ObserveReconciliation(telemetry.Reconciled{MarkAge: a.Reconciler.MarkAges, Differences: a.Reconciler.OpenDifferences})
 }
@@ -139,9 +134,6 @@ type shownDifference struct {
 	CreatedAt time.Time `json:"created_at"`
 }
 
-// differencesAtOnce bounds what is printed.
-const differencesAtOnce = 1000
-
 // reconciled reads what the runs since a time have found.
 func reconciled(ctx context.Context, store *database.Reconciliations, since time.Time) (comparison, error) {
 	found := comparison{Runs: []comparedRun{}, Differences: []shownDifference{}}
@@ -154,7 +146,7 @@ func reconciled(ctx context.Context, store *database.Reconciliations, since time
 			found.Runs = append(found.Runs, comparedRun{r.Provider, r.StartedAt, r.Matched, r.UnderWay, r.Differences, r.Found, r.Closed})
 		}
 	}
-	differences, err := store.FindDifferences(ctx, account.Page{Limit: differencesAtOnce})
+	differences, err := store.FindDifferences(ctx, account.Page{Limit: listedAtOnce})
 	if err != nil {
 		return comparison{}, err
 	}

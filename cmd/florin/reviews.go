@@ -61,15 +61,12 @@ func (p *program) reviewsCommand() *cobra.Command {
 }
 
 // onReviews opens the store for one command. What it settles, running servers relay.
-func (p *program) onReviews(ctx context.Context, do func(*accountsvc.Service) error) (err error) {
-	db, err := p.openStore(ctx, slog.LevelWarn)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	service := accountsvc.NewService(accountsvc.ServiceDeps{Ledger: database.NewLedger(db), Books: database.NewBooks(db), Reviews: database.NewReviews(db),
-		EventBus: database.NewBus(nil), Clock: systemClock, Log: p.commandLog(slog.LevelWarn)})
-	return errors.Join(do(service), service.Close(ctx))
+func (p *program) onReviews(ctx context.Context, do func(*accountsvc.Service) error) error {
+	return p.withStore(ctx, func(db *database.DB) error {
+		service := accountsvc.NewService(accountsvc.ServiceDeps{Ledger: database.NewLedger(db), Books: database.NewBooks(db), Reviews: database.NewReviews(db),
+			EventBus: database.NewBus(nil), Clock: systemClock, Log: p.commandLog(slog.LevelWarn)})
+		return errors.Join(do(service), service.Close(ctx))
+	})
 }
 
 // shownReview is a review as it is printed.
@@ -138,12 +135,9 @@ func (s shownReview) text(w io.Writer) {
 }
 
 func (p *program) listReviews(ctx context.Context, filter account.ReviewFilter, before string, limit int) error {
-	page := account.Page{Limit: min(max(limit, 1), deadLettersAtOnce)}
-	if before != "" {
-		var err error
-		if page.Before, err = uuid.Parse(before); err != nil {
-			return fmt.Errorf("%q is not an id", before)
-		}
+	page, err := pageBefore(before, limit)
+	if err != nil {
+		return err
 	}
 	return p.onReviews(ctx, func(service *accountsvc.Service) error {
 		found, err := service.Reviews(ctx, filter, page)
@@ -164,9 +158,9 @@ func (p *program) listReviews(ctx context.Context, filter account.ReviewFilter, 
 }
 
 func (p *program) showReview(ctx context.Context, id string) error {
-	parsed, err := uuid.Parse(id)
+	parsed, err := parseID(id)
 	if err != nil {
-		return fmt.Errorf("%q is not an id", id)
+		return err
 	}
 	return p.onReviews(ctx, func(service *accountsvc.Service) error {
 		found, err := service.Review(ctx, parsed)
@@ -184,9 +178,9 @@ func (p *program) settleReview(ctx context.Context, id, outcome, credited, reaso
 		if text == "" {
 			continue
 		}
-		parsed, err := uuid.Parse(text)
+		parsed, err := parseID(text)
 		if err != nil {
-			return fmt.Errorf("%q is not an id", text)
+			return err
 		}
 		*into = parsed
 	}

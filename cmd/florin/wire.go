@@ -49,6 +49,15 @@ const webhookLimit = "1000/s"
 // relayLeaseTTL is how long the events wait when the server that relays them was killed. A short one is safe: the fence holds.
 const relayLeaseTTL = 3 * time.Second
 
+// serverName names this process in leases, for people.
+func serverName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}
+
 // systemClock is the wall clock in UTC with microseconds, what both databases keep.
 func systemClock() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
@@ -173,12 +182,8 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 }
 
 // buildLog joins the ledger, the relay and those who read the log.
-func (a *App) buildLog(ctx context.Context, options Options) error {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	settings := relay.Settings{LeaseTTL: relayLeaseTTL, Holder: fmt.Sprintf("%s/%d", host, os.Getpid()), Now: a.Clock, Logger: a.Log,
+func (a *App) buildLog(ctx context.Context, options Options) (err error) {
+	settings := relay.Settings{LeaseTTL: relayLeaseTTL, Holder: serverName(), Now: a.Clock, Logger: a.Log,
 		DeadLetters: database.NewDeadLetters(a.DB, a.Clock),
 		Hooks: relay.Hooks{
 			Moved: a.Metrics.Relayed, Handled: a.Metrics.Handled,
@@ -246,7 +251,7 @@ func (a *App) buildServices(options Options) (err error) {
 	if err := a.buildReconciler(options.Reconcile); err != nil {
 		return err
 	}
-	return a.Metrics.Observe(telemetry.Backlog{OldestWaiting: a.oldestWaiting, Lag: a.subscriberLag, Age: a.subscriberAge})
+	return a.Metrics.Observe(telemetry.Backlog{OldestWaiting: a.oldestWaiting, Subscribers: a.subscribersBehind})
 }
 
 func (a *App) buildServer(options Options) error {

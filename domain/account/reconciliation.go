@@ -103,9 +103,9 @@ type Reconciliations interface {
 	// OurMovements hands over what our clearing accounts of the provider say, movement by movement, in no order. It blocks until
 	// all are read, from one snapshot of the books.
 	OurMovements(ctx context.Context, provider string, each func(Movement) error) error
-	// SaveRun stores a run with all differences that it saw, in one commit: those that were not open before are opened with a
-	// review each, and those that are gone are closed, with their reviews. It returns the run as it is stored, and the new
-	// differences.
+	// SaveRun stores a run with the differences that it saw, in one commit: those that were not open before are opened with a
+	// review each, up to a bound, and those that are gone are closed, with their reviews. It returns the run as it is stored, and
+	// the new differences.
 	SaveRun(ctx context.Context, run ReconciliationRun, seen []Difference) (ReconciliationRun, []Difference, error)
 	// FindRuns returns the last runs, newest first; of one provider, or of all for "".
 	FindRuns(ctx context.Context, provider string, limit int) ([]ReconciliationRun, error)

@@ -30,6 +30,27 @@ func found(operation, what string, err error) error {
 	return toErrs(operation, err)
 }
 
+// paged is a page of what a query finds, newest first.
+func paged(query *gorm.DB, page account.Page) *gorm.DB {
+	if page.Before != uuid.Nil {
+		query = query.Where("id < ?", page.Before)
+	}
+	return query.Order("id DESC").Limit(page.Limit)
+}
+
+// narrowed keeps what has these values in these columns, of which the names are the program's own; "" is any value.
+func narrowed(query *gorm.DB, columns map[string]string, transactionID uuid.UUID) *gorm.DB {
+	for column, value := range columns {
+		if value != "" {
+			query = query.Where(column+" = ?", value)
+		}
+	}
+	if transactionID != uuid.Nil {
+		query = query.Where("transaction_id = ?", transactionID)
+	}
+	return query
+}
+
 // FindAccount implements account.Books.
 func (b *Books) FindAccount(ctx context.Context, userID, accountID uuid.UUID) (*account.Account, error) {
 	var row accountRow
@@ -42,11 +63,8 @@ func (b *Books) FindAccount(ctx context.Context, userID, accountID uuid.UUID) (*
 // FindAccounts implements account.Books.
 func (b *Books) FindAccounts(ctx context.Context, userID uuid.UUID, page account.Page) ([]*account.Account, error) {
 	query := b.reader(ctx).Where("user_id = ? AND kind = 'user'", userID)
-	if page.Before != uuid.Nil {
-		query = query.Where("id < ?", page.Before)
-	}
 	var rows []accountRow
-	if err := query.Order("id DESC").Limit(page.Limit).Find(&rows).Error; err != nil {
+	if err := paged(query, page).Find(&rows).Error; err != nil {
 		return nil, toErrs("find accounts", err)
 	}
 	return accountsFromRows(rows)

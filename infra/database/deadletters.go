@@ -93,20 +93,10 @@ var oneOpen = clause.OnConflict{DoNothing: true, Columns: []clause.Column{{Name:
 
 // FindDeadLetters implements account.DeadLetters.
 func (d *DeadLetters) FindDeadLetters(ctx context.Context, filter account.DeadLetterFilter, page account.Page) ([]account.DeadLetter, error) {
-	query := d.db.Reader().WithContext(ctx).Order("id DESC").Limit(page.Limit)
-	for column, value := range map[string]string{"source": string(filter.Source), "source_name": filter.SourceName, "status": string(filter.Status)} {
-		if value != "" {
-			query = query.Where(column+" = ?", value)
-		}
-	}
-	if filter.TransactionID != uuid.Nil {
-		query = query.Where("transaction_id = ?", filter.TransactionID)
-	}
-	if page.Before != uuid.Nil {
-		query = query.Where("id < ?", page.Before)
-	}
+	query := narrowed(d.db.Reader().WithContext(ctx),
+		map[string]string{"source": string(filter.Source), "source_name": filter.SourceName, "status": string(filter.Status)}, filter.TransactionID)
 	var rows []deadLetterRow
-	if err := query.Find(&rows).Error; err != nil {
+	if err := paged(query, page).Find(&rows).Error; err != nil {
 		return nil, toErrs("find dead letters", err)
 	}
 	list := make([]account.DeadLetter, len(rows))
@@ -119,11 +109,10 @@ func (d *DeadLetters) FindDeadLetters(ctx context.Context, filter account.DeadLe
 // FindDeadLetter implements account.DeadLetters.
 func (d *DeadLetters) FindDeadLetter(ctx context.Context, id uuid.UUID) (account.DeadLetter, error) {
 	var row deadLetterRow
-	err := d.db.Reader().WithContext(ctx).Where("id = ?", id).Take(&row).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return account.DeadLetter{}, errs.Missing("dead letter")
+	if err := d.db.Reader().WithContext(ctx).Where("id = ?", id).Take(&row).Error; err != nil {
+		return account.DeadLetter{}, found("find dead letter", "dead letter", err)
 	}
-	return row.toDeadLetter(), toErrs("find dead letter", err)
+	return row.toDeadLetter(), nil
 }
 
 // CountDeadLetters implements account.DeadLetters.

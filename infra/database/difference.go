@@ -95,6 +95,10 @@ func (r *Reconciliations) SaveRun(ctx context.Context, run account.Reconciliatio
 	return saved, found, nil
 }
 
+// openedAtOnce is how many new differences a run opens: a list of another bank differs in all, and one commit must not hold up
+// those that move money. The next runs open the rest.
+const openedAtOnce = 1000
+
 // saving is a run being stored.
 type saving struct {
 	tx    *gorm.DB
@@ -128,7 +132,9 @@ func (s *saving) all(seen []account.Difference) error {
 			s.run.UnderWay++
 		default:
 			s.run.Differences++
-			fresh = append(fresh, d)
+			if len(fresh) < openedAtOnce {
+				fresh = append(fresh, d)
+			}
 		}
 	}
 	s.run.Found, s.run.Closed = int64(len(fresh)), int64(len(open))
@@ -222,12 +228,8 @@ func (r *Reconciliations) FindRuns(ctx context.Context, provider string, limit i
 
 // FindDifferences implements account.Reconciliations.
 func (r *Reconciliations) FindDifferences(ctx context.Context, page account.Page) ([]account.Difference, error) {
-	query := r.reader(ctx).Where("closed_at IS NULL").Order("id DESC").Limit(page.Limit)
-	if page.Before != uuid.Nil {
-		query = query.Where("id < ?", page.Before)
-	}
 	var rows []differenceRow
-	if err := query.Find(&rows).Error; err != nil {
+	if err := paged(r.reader(ctx).Where("closed_at IS NULL"), page).Find(&rows).Error; err != nil {
 		return nil, toErrs("find differences", err)
 	}
 	return convertAll(rows, differenceRow.toDifference)

@@ -140,9 +140,18 @@ func (l *Log) OldestWaiting(ctx context.Context) (time.Time, bool, error) {
 
 // Lags is how far each durable subscriber is behind, by name.
 func (l *Log) Lags(ctx context.Context) ([]eventbus.Lag, error) {
-	var lags []eventbus.Lag
-	err := l.db.Reader().WithContext(ctx).Raw(`SELECT s.name, h.position - s.position AS events
-		FROM subscribers s JOIN log_head h ON h.id = 1 ORDER BY s.name`).Scan(&lags).Error
+	var rows []struct {
+		Name   string
+		Events int64
+		Since  moment
+	}
+	err := l.db.Reader().WithContext(ctx).Raw(`SELECT s.name, h.position - s.position AS events, CASE WHEN h.position > s.position THEN
+			(SELECT b.at FROM event_batches b WHERE b.position <= s.position + 1 ORDER BY b.position DESC LIMIT 1) END AS since
+		FROM subscribers s JOIN log_head h ON h.id = 1 ORDER BY s.name`).Scan(&rows).Error
+	lags := make([]eventbus.Lag, len(rows))
+	for i, row := range rows {
+		lags[i] = eventbus.Lag{Name: row.Name, Events: row.Events, Since: row.Since.at}
+	}
 	return lags, toErrs("read subscriber lags", err)
 }
 

@@ -20,20 +20,9 @@ func NewReviews(db *DB) *Reviews { return &Reviews{db: db} }
 
 // FindReviews implements account.Reviews.
 func (r *Reviews) FindReviews(ctx context.Context, filter account.ReviewFilter, page account.Page) ([]account.Review, error) {
-	query := r.db.Reader().WithContext(ctx).Order("id DESC").Limit(page.Limit)
-	for column, value := range map[string]string{"status": string(filter.Status), "kind": filter.Kind} {
-		if value != "" {
-			query = query.Where(column+" = ?", value)
-		}
-	}
-	if filter.TransactionID != uuid.Nil {
-		query = query.Where("transaction_id = ?", filter.TransactionID)
-	}
-	if page.Before != uuid.Nil {
-		query = query.Where("id < ?", page.Before)
-	}
+	query := narrowed(r.db.Reader().WithContext(ctx), map[string]string{"status": string(filter.Status), "kind": filter.Kind}, filter.TransactionID)
 	var rows []reviewRow
-	if err := query.Find(&rows).Error; err != nil {
+	if err := paged(query, page).Find(&rows).Error; err != nil {
 		return nil, toErrs("find reviews", err)
 	}
 	list := make([]account.Review, len(rows))

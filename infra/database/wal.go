@@ -1,9 +1,11 @@
 package database
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 )
@@ -16,42 +18,56 @@ var errLogDamaged = errors.New("the write-ahead log beside the file is damaged: 
 const (
 	walHeaderSize = 32
 	walFrameSize  = 24
+	maxPageSize   = 1 << 16
 )
 
 // checkLog refuses a log that is damaged before its end. A commit is one fsync, so a crash can tear the last commit only: a frame
 // that cannot be read, with more than one commit behind it, is no torn end.
 func checkLog(path string) error {
 	for {
-		log, err := os.ReadFile(path + "-wal")
+		header, commits, err := readLog(path + "-wal")
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		if err != nil {
+		if err != nil || commits <= 1 {
 			return err
 		}
-		if len(log) < walHeaderSize || commitsBehindDamage(log) <= 1 {
-			return nil
-		}
 		// A server that runs may have begun the log anew while it was read. Then it has another header by now.
-		if again, err := readStart(path+"-wal", walHeaderSize); err != nil || bytes.Equal(again, log[:walHeaderSize]) {
+		if again, err := readStart(path+"-wal", walHeaderSize); err != nil || bytes.Equal(again, header) {
 			return errors.Join(errLogDamaged, err)
 		}
 	}
 }
 
-// commitsBehindDamage counts the commits of the log's present generation that come after the first frame that cannot be read.
-func commitsBehindDamage(log []byte) (commits int) {
-	header := log[:walHeaderSize]
+// readLog counts the commits of the log's present generation that come after the first frame that cannot be read.
+func readLog(path string) (header []byte, commits int, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer file.Close()
+	log := bufio.NewReaderSize(file, 1<<16)
+	header = make([]byte, walHeaderSize)
+	if whole, err := readWhole(log, header); !whole {
+		return header, 0, err
+	}
 	var order binary.ByteOrder = binary.LittleEndian
 	if header[3]&1 == 1 {
 		order = binary.BigEndian
 	}
-	size := walFrameSize + int(binary.BigEndian.Uint32(header[8:]))
 	sum := walSum{order: order}
 	sum.add(header[:24])
 	damaged := !sum.is(header[24:])
-	for at := walHeaderSize; at+size <= len(log); at += size {
-		frame := log[at : at+size]
+	pageSize := binary.BigEndian.Uint32(header[8:])
+	if pageSize > maxPageSize {
+		return header, 0, nil // no log of SQLite's
+	}
+	frame := make([]byte, walFrameSize+int(pageSize))
+	for {
+		whole, err := readWhole(log, frame)
+		if !whole {
+			return header, commits, err
+		}
 		if !bytes.Equal(frame[8:16], header[16:24]) {
 			// Of an older generation: the end, unless what follows is of this one again.
 			damaged = true
@@ -64,7 +80,15 @@ func commitsBehindDamage(log []byte) (commits int) {
 			commits++
 		}
 	}
-	return commits
+}
+
+// readWhole fills the buffer, and answers false where the file ends before.
+func readWhole(log io.Reader, buffer []byte) (bool, error) {
+	_, err := io.ReadFull(log, buffer)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // walSum is the running checksum of the log.

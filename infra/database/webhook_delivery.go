@@ -94,12 +94,8 @@ func wakeEndpoint(tx *gorm.DB, e endpointRow, at moment) error {
 // FindDeliveries implements notification.Endpoints.
 func (w *Webhooks) FindDeliveries(ctx context.Context, endpointID uuid.UUID, page account.Page) ([]notification.Delivery, error) {
 	reader := w.db.Reader().WithContext(ctx)
-	query := reader.Where("endpoint_id = ?", endpointID)
-	if page.Before != uuid.Nil {
-		query = query.Where("id < ?", page.Before)
-	}
 	var rows []deliveryRow
-	if err := query.Order("id DESC").Limit(page.Limit).Find(&rows).Error; err != nil {
+	if err := paged(reader.Where("endpoint_id = ?", endpointID), page).Find(&rows).Error; err != nil {
 		return nil, toErrs("find webhook deliveries", err)
 	}
 	deliveries, err := withAttempts(reader, rows)

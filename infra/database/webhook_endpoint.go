@@ -86,11 +86,8 @@ func (w *Webhooks) FindEndpoint(ctx context.Context, userID, id uuid.UUID) (noti
 // FindEndpoints implements notification.Endpoints.
 func (w *Webhooks) FindEndpoints(ctx context.Context, userID uuid.UUID, page account.Page) ([]notification.Endpoint, error) {
 	query := w.db.Reader().WithContext(ctx).Where("user_id = ? AND status <> 'deleted'", userID)
-	if page.Before != uuid.Nil {
-		query = query.Where("id < ?", page.Before)
-	}
 	var rows []endpointRow
-	if err := query.Order("id DESC").Limit(page.Limit).Find(&rows).Error; err != nil {
+	if err := paged(query, page).Find(&rows).Error; err != nil {
 		return nil, toErrs("find webhook endpoints", err)
 	}
 	return convertAll(rows, endpointRow.toEndpoint)

@@ -3,6 +3,7 @@ package eventbus
 import (
 	"context"
 	"errors"
+	"time"
 
 	"florin/domain/account"
 )
@@ -57,4 +58,6 @@ type CursorMove struct {
 type Lag struct {
 	Name   string
 	Events int64
+	// Since is when the oldest of these was committed, the zero time where there is none.
+	Since time.Time
 }

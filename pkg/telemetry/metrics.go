@@ -195,10 +195,14 @@ func (m *Metrics) Streamed(events int) {
 type Backlog struct {
 	// OldestWaiting is the age of the oldest committed event without a position, 0 where none waits.
 	OldestWaiting func(ctx context.Context) (time.Duration, error)
-	// Lag is how many events each subscriber has still before it, by its name.
-	Lag func(ctx context.Context) (map[string]int64, error)
-	// Age is how old the oldest of these is, 0 where there is none.
-	Age func(ctx context.Context) (map[string]time.Duration, error)
+	// Subscribers is how far each is behind, by its name.
+	Subscribers func(ctx context.Context) (map[string]Behind, error)
+}
+
+// Behind is what a subscriber has still before it: events, and the age of the oldest, 0 where there is none.
+type Behind struct {
+	Events int64
+	Age    time.Duration
 }
 
 // Observe registers the backlog. Call it once.
@@ -216,15 +220,13 @@ func (m *Metrics) Observe(b Backlog) error {
 		if errAge == nil {
 			o.ObserveFloat64(oldest, age.Seconds())
 		}
-		lags, errLags := b.Lag(ctx)
-		for name, events := range lags {
-			o.ObserveInt64(lag, events, metric.WithAttributes(attribute.String("subscriber", name)))
+		all, errBehind := b.Subscribers(ctx)
+		for name, behind := range all {
+			subscriber := metric.WithAttributes(attribute.String("subscriber", name))
+			o.ObserveInt64(lag, behind.Events, subscriber)
+			o.ObserveFloat64(ages, behind.Age.Seconds(), subscriber)
 		}
-		behind, errBehind := b.Age(ctx)
-		for name, age := range behind {
-			o.ObserveFloat64(ages, age.Seconds(), metric.WithAttributes(attribute.String("subscriber", name)))
-		}
-		return errors.Join(errAge, errLags, errBehind)
+		return errors.Join(errAge, errBehind)
 	}, oldest, lag, ages)
 	if err := errors.Join(errOldest, errLag, errAges, errCallback); err != nil {
 		return fmt.Errorf("observe the log: %w", err)

@@ -41,9 +41,8 @@ func TestMetricsByTheirNames(t *testing.T) {
 	m.Published("nats:florin.events", time.Millisecond)
 	require.NoError(t, m.Observe(telemetry.Backlog{
 		OldestWaiting: func(context.Context) (time.Duration, error) { return 1500 * time.Millisecond, nil },
-		Lag:           func(context.Context) (map[string]int64, error) { return map[string]int64{"mail": 7}, nil },
-		Age: func(context.Context) (map[string]time.Duration, error) {
-			return map[string]time.Duration{"mail": 2500 * time.Millisecond}, nil
+		Subscribers: func(context.Context) (map[string]telemetry.Behind, error) {
+			return map[string]telemetry.Behind{"mail": {Events: 7, Age: 2500 * time.Millisecond}}, nil
 		},
 	}))
 	text := scrape(t, m)
@@ -83,8 +82,7 @@ func TestABacklogThatCannotBeReadLeavesTheOtherMetrics(t *testing.T) {
 	down := errors.New("connection refused")
 	require.NoError(t, m.Observe(telemetry.Backlog{
 		OldestWaiting: func(context.Context) (time.Duration, error) { return 0, down },
-		Lag:           func(context.Context) (map[string]int64, error) { return nil, down },
-		Age:           func(context.Context) (map[string]time.Duration, error) { return nil, down },
+		Subscribers:   func(context.Context) (map[string]telemetry.Behind, error) { return nil, down },
 	}))
 	text := scrape(t, m)
 	assert.Contains(t, text, `florin_alerts_total{kind="database"} 1`)

@@ -20,9 +20,8 @@ func told(t *testing.T) string {
 	m, err := NewMetrics()
 	require.NoError(t, err)
 	require.NoError(t, m.Observe(Backlog{OldestWaiting: func(context.Context) (time.Duration, error) { return time.Second, nil },
-		Lag: func(context.Context) (map[string]int64, error) { return map[string]int64{"mail": 1}, nil },
-		Age: func(context.Context) (map[string]time.Duration, error) {
-			return map[string]time.Duration{"mail": time.Second}, nil
+		Subscribers: func(context.Context) (map[string]Behind, error) {
+			return map[string]Behind{"mail": {Events: 1, Age: time.Second}}, nil
 		}}))
 	since := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	require.NoError(t, m.ObserveDeadLetters(func() time.Time { return since.Add(time.Minute) }, func(context.Context) ([]account.DeadLetterCount, error) {
