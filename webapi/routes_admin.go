@@ -1,6 +1,9 @@
 package webapi
 
 import (
+	"context"
+	"net/http"
+
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
 
@@ -45,11 +48,11 @@ func adminApp(deps Deps, table []Route) *fiber.App {
 	app := newApp(deps)
 	app.Get("/healthz", deps.Health.Live)
 	if deps.Metrics != nil {
-		app.Get("/metrics", adaptor.HTTPHandler(deps.Metrics))
+		app.Get("/metrics", ofHTTP(deps.Metrics))
 	}
 	if deps.Profiles != nil {
-		app.Get("/debug/pprof", adaptor.HTTPHandler(deps.Profiles))
-		app.Get("/debug/pprof/*", adaptor.HTTPHandler(deps.Profiles))
+		app.Get("/debug/pprof", ofHTTP(deps.Profiles))
+		app.Get("/debug/pprof/*", ofHTTP(deps.Profiles))
 	}
 	for _, gate := range admission(deps, Route{Access: Admin}, nil) {
 		app.Use(gate)
@@ -59,4 +62,12 @@ func adminApp(deps Deps, table []Route) *fiber.App {
 		app.Add(route.Method, route.Path, running, within, bodyOf(route), route.Handler)
 	}
 	return app
+}
+
+// ofHTTP serves a handler of net/http. It gets a context that nothing ends: fasthttp's own changes under whoever waits for it
+// when the server shuts down.
+func ofHTTP(handler http.Handler) fiber.Handler {
+	return adaptor.HTTPHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(w, r.WithContext(context.WithoutCancel(r.Context())))
+	}))
 }

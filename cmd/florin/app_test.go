@@ -58,7 +58,9 @@ func TestFirstAnswerWithin300Milliseconds(t *testing.T) {
 		require.NoError(t, app.Stop())
 	}
 	t.Log("processor time to the first answer:", best)
-	assert.Less(t, best, 300*time.Millisecond)
+	if !underRace {
+		assert.Less(t, best, 300*time.Millisecond)
+	}
 }
 
 func processorTime(t *testing.T) time.Duration {

@@ -129,6 +129,7 @@ func TestF36_F43_F67_F69_F70_F71_F78_F79_F80_F81_F82_StripeFixtures(t *testing.T
 			c.tell(row.event, times)
 		})
 		b.quiet()
+		require.NotContains(t, cases, (*stripeCase)(nil), "every case came to be")
 		for i, c := range cases {
 			row := fixtureRows[i/len(modes)]
 			assert.Equal(t, row.verdict, b.verdictOf(c.sent[len(c.sent)-1]), c.name)

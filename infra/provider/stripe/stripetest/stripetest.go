@@ -178,9 +178,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method == http.MethodGet {
 		s.mu.Lock()
-		status, answer := s.look(r.URL.Path, r.URL.Query(), account)
+		status, answer, _ := encode(s.look(r.URL.Path, r.URL.Query(), account)) // objects change as soon as they are let go
 		s.mu.Unlock()
-		write(w, status, answer)
+		writeRaw(w, status, answer)
 		return
 	}
 	s.post(w, r, body, account, fault)

@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// underRace is for what is measured: the race detector takes several times as long.
+const underRace = true
