@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"florin/infra/database"
@@ -78,19 +79,9 @@ func (s *simulation) finish(ctx context.Context) error {
 
 // left is what is still to be done, "" for nothing.
 func (s *simulation) left(ctx context.Context) (string, error) {
-	for what, query := range map[string]string{
-		"batch of events without position": "SELECT id FROM event_batches WHERE position IS NULL",
-		"event of the provider":            "SELECT event_id || ' ' || kind || ' ' || payment_id || ' ' || status || ' ' || reason || ' ' || tries FROM inbox WHERE status IN ('received', 'parked')",
-		"open payment":                     "SELECT id || ' ' || type || ' ' || status || ' ' || COALESCE(payment_id, '') || ' ' || metadata || ' ' || tries FROM transactions WHERE next_attempt_at IS NOT NULL",
-		"hold":                             "SELECT transaction_id FROM holds WHERE status = 'active'",
-	} {
-		var found []string
-		if err := s.db.Reader().WithContext(ctx).Raw(query).Scan(&found).Error; err != nil {
-			return "", err
-		}
-		if len(found) > 0 {
-			return what + ": " + found[0], nil
-		}
+	found, err := oracle.Left(ctx, s.db)
+	if err != nil || len(found) > 0 {
+		return strings.Join(found[:min(len(found), 1)], ""), err
 	}
 	if len(s.bank.outbox) > 0 {
 		return fmt.Sprintf("%d webhooks", len(s.bank.outbox)), nil
