@@ -103,6 +103,40 @@ func TestF125_RefusalIsItsOwn(t *testing.T) {
 	})
 }
 
+// TestF125_BalanceThatDoesNotFollowIsRefusedAlone: an operation that moves a balance without an entry, or sets money aside without a
+// hold, is a fault of the program. Nothing of it is written, and those that would have shared its commit do commit.
+func TestF125_BalanceThatDoesNotFollowIsRefusedAlone(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		k := newBookkeeper(t, db)
+		user, from := k.funded(100)
+		_, to := k.funded(1)
+		needs := account.Needs{Accounts: []uuid.UUID{from, to}}
+		spend := func(minor int64) func(u account.UnitOfWork) error {
+			_, fn := k.transfer(k.newTransfer(user, from, to, eur(minor)))
+			return func(u account.UnitOfWork) error { return fn(t.Context(), u) }
+		}
+		withoutEntry := func(u account.UnitOfWork) error {
+			a, _ := u.Account(from)
+			b, _ := u.Account(to)
+			return a.Transfer(b, newID(t), eur(5), eur(5), k.now)
+		}
+		withoutHold := func(u account.UnitOfWork) error {
+			a, _ := u.Account(from)
+			_, err := a.Hold(newID(t), eur(7), k.now)
+			return err
+		}
+		ends := k.together(needs, spend(60), withoutEntry, spend(30), withoutHold)
+		require.NoError(t, ends[0])
+		require.ErrorContains(t, ends[1], "a balance does not follow from what is written")
+		require.NoError(t, ends[2])
+		require.ErrorContains(t, ends[3], "a balance does not follow from what is written")
+		require.Equal(t, eur(10), k.read(user, from).Posted())
+		require.Equal(t, eur(10), k.read(user, from).Available())
+		databasetest.CheckInvariants(t, db, noon)
+	})
+}
+
 // An operation sees what those before it in the same commit have added, and what it makes of that is what is written.
 func TestLedgerWritesTheLastStateOfWhatABatchAdds(t *testing.T) {
 	t.Parallel()
