@@ -16,10 +16,7 @@ func TestF30_F77_F78_F79_StripeWithdrawals(t *testing.T) {
 	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
 		c := r.user()
 		euros := c.open("EUR")
-		id, intent := r.begun(c, euros, "100.00", "EUR")
-		r.stripe.Pay(intent)
-		r.deliver()
-		r.becomes(id, "completed")
+		r.settled(c, euros, "100.00", "EUR")
 		requireProblem(t, r.payOut(c, euros, "10.00", "EUR"), 422, "onboarding_required", "")
 		status := c.do("GET", "/stripe/account/onboard/status", "")
 		require.JSONEq(t, `{"is_complete":false,"payouts_enabled":false}`, string(status.body))
@@ -68,10 +65,7 @@ func TestF76_F77_F83_StripePayoutCalls(t *testing.T) {
 	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
 		c := r.user()
 		euros := c.open("EUR")
-		id, intent := r.begun(c, euros, "100.00", "EUR")
-		r.stripe.Pay(intent)
-		r.deliver()
-		r.becomes(id, "completed")
+		r.settled(c, euros, "100.00", "EUR")
 		r.payee(c)
 		payee := r.stripe.Kind("account")[0]
 
@@ -134,10 +128,7 @@ func TestF67_F70_F71_F73_StripeTakesBack(t *testing.T) {
 	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
 		c := r.user()
 		euros, other := c.open("EUR"), c.open("EUR")
-		id, intent := r.begun(c, euros, "100.00", "EUR")
-		r.stripe.Pay(intent)
-		r.deliver()
-		r.becomes(id, "completed")
+		id, intent := r.settled(c, euros, "100.00", "EUR")
 		come := func(balance, what string) {
 			t.Helper()
 			r.deliver()
@@ -198,10 +189,7 @@ func TestF28_CallsHoldNoDatabase(t *testing.T) {
 	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
 		c := r.user()
 		euros, other := c.open("EUR"), c.open("EUR")
-		id, intent := r.begun(c, euros, "10.00", "EUR")
-		r.stripe.Pay(intent)
-		r.deliver()
-		r.becomes(id, "completed")
+		r.settled(c, euros, "10.00", "EUR")
 		r.quiet()
 		const n = 40 // more than any pool has
 		calls := len(r.stripe.Attempts())

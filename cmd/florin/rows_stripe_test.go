@@ -83,10 +83,7 @@ func TestF33_CircuitOpen(t *testing.T) {
 	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
 		c := r.user()
 		euros, other := c.open("EUR"), c.open("EUR")
-		id, intent := r.begun(c, euros, "10.00", "EUR")
-		r.stripe.Pay(intent)
-		r.deliver()
-		r.becomes(id, "completed")
+		r.settled(c, euros, "10.00", "EUR")
 		r.stripe.Inject("", stripetest.Down)
 		var refusedAt answer
 		r.until(func() bool { refusedAt = c.deposit(euros, "1.00", "EUR"); return refusedAt.status == 503 }, "the circuit opens")
@@ -194,10 +191,7 @@ func TestF41_F42_F124_StripeContradictsItself(t *testing.T) {
 	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
 		c := r.user()
 		euros := c.open("EUR")
-		id, intent := r.begun(c, euros, "10.00", "EUR")
-		r.stripe.Pay(intent)
-		r.deliver()
-		r.becomes(id, "completed")
+		id, intent := r.settled(c, euros, "10.00", "EUR")
 		canceled := intentOf(intent, id, 1000, "eur")
 		require.Equal(t, 200, r.hook(r.event("evt_canceled", "payment_intent.canceled", canceled)))
 		r.quiet()

@@ -92,6 +92,15 @@ func (s *stripeRig) begun(c *client, account, amount, currency string) (id, inte
 	return d.text(s.t, "id"), d.text(s.t, "payment_id")
 }
 
+// settled is a deposit that was begun, paid and told.
+func (s *stripeRig) settled(c *client, account, amount, currency string) (id, intent string) {
+	id, intent = s.begun(c, account, amount, currency)
+	s.stripe.Pay(intent)
+	s.deliver()
+	s.becomes(id, "completed")
+	return id, intent
+}
+
 // statusOf is the transaction's status, read past every token.
 func (s *stripeRig) statusOf(id string) string {
 	return s.stored("SELECT status FROM transactions WHERE id = ?", id)

@@ -118,6 +118,50 @@ func TestF64_TheMarkMovesBehindWhatIsApplied(t *testing.T) {
 	})
 }
 
+// ours is a store whose clearing accounts say what the test wants.
+type ours struct {
+	*database.Reconciliations
+	movements []account.Movement
+}
+
+func (o ours) OurMovements(_ context.Context, _ string, each func(account.Movement) error) error {
+	for _, m := range o.movements {
+		if err := each(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type movementList []account.Movement
+
+func (l movementList) ListMovements(context.Context, string) ([]account.Movement, string, error) {
+	return l, "", nil
+}
+
+// TestI21_AnotherAmountShowsBothSides, and lines of one thing are added up.
+func TestI21_AnotherAmountShowsBothSides(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		b := newBundle(t, db)
+		old := noon.Add(-time.Hour)
+		line := func(ref string, amount int64) account.Movement {
+			return account.Movement{MovementKey: account.MovementKey{Effect: account.MovementPayment, Ref: ref, Currency: "EUR"}, Amount: amount, ChangedAt: old}
+		}
+		service := reconcile.New(reconcile.Config{Store: ours{b.store, []account.Movement{line("pay_1", 90), line("pay_2", 70)}}, Leases: b.leases,
+			Received: b.taken, Clock: func() time.Time { return b.now }, Meter: b.counts, Log: slog.New(slog.DiscardHandler),
+			Listers: map[string]account.MovementLister{"b": movementList{line("pay_1", 100), line("pay_2", 30), line("pay_2", 40)}}})
+		_, err := service.RunOnce(t.Context())
+		require.NoError(t, err)
+		found, err := service.State(t.Context(), account.Page{Limit: 10})
+		require.NoError(t, err)
+		require.EqualValues(t, 1, found.Runs[0].Matched)
+		require.Len(t, found.Differences, 1)
+		require.Equal(t, "pay_1", found.Differences[0].Ref)
+		require.EqualValues(t, 90, *found.Differences[0].Ours)
+		require.EqualValues(t, 100, *found.Differences[0].Theirs)
+	})
+}
+
 func TestOneServerWorksAtATime(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		b := newBundle(t, db, time.Hour)

@@ -37,18 +37,6 @@ func openOn(t *testing.T, broker eventbus.Broker, letters eventbus.DeadLetters) 
 	return bus
 }
 
-// publisher publishes until the broker takes it, as the log's sink does.
-func publisher(bus *jetstream.Bus) func(ctx context.Context, events ...account.PaymentEvent) error {
-	return func(ctx context.Context, events ...account.PaymentEvent) error {
-		for _, e := range events {
-			if err := bus.PublishPaymentEvent(ctx, e); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
-
 func TestJetStreamBus(t *testing.T) {
 	for _, servers := range []int{1, 3} {
 		t.Run(fmt.Sprint(servers), func(t *testing.T) {
@@ -57,7 +45,7 @@ func TestJetStreamBus(t *testing.T) {
 				letters := &eventbustest.DeadLetters{}
 				bus := open(t, c, letters)
 				require.Eventually(t, func() bool { return connected(bus) }, 10*time.Second, 10*time.Millisecond)
-				return eventbustest.Harness{Bus: bus, Capabilities: bus.Capabilities(), DeadLetters: letters, Publish: publisher(bus)}
+				return eventbustest.Harness{Bus: bus, Capabilities: bus.Capabilities(), DeadLetters: letters, Publish: eventbustest.PublishEach(bus)}
 			})
 		})
 	}
@@ -93,7 +81,7 @@ func TestF111_ServerKilledMidRun(t *testing.T) {
 	c := startCluster(t, 3)
 	bus := open(t, c, &eventbustest.DeadLetters{})
 	require.Eventually(t, func() bool { return connected(bus) }, 10*time.Second, 10*time.Millisecond)
-	h := eventbustest.Harness{Bus: bus, Publish: publisher(bus)}
+	h := eventbustest.Harness{Bus: bus, Publish: eventbustest.PublishEach(bus)}
 	s := eventbustest.Subscribe(t, h, "survivor", nil)
 
 	js := admin(t, c)
@@ -138,7 +126,7 @@ func TestF108_RepeatIsDroppedByTheBroker(t *testing.T) {
 	c := startCluster(t, 1)
 	bus := open(t, c, &eventbustest.DeadLetters{})
 	require.Eventually(t, func() bool { return connected(bus) }, 10*time.Second, 10*time.Millisecond)
-	h := eventbustest.Harness{Bus: bus, Publish: publisher(bus)}
+	h := eventbustest.Harness{Bus: bus, Publish: eventbustest.PublishEach(bus)}
 	s := eventbustest.Subscribe(t, h, "once", nil)
 	events := eventbustest.Events(3)
 	for range 2 {
@@ -158,7 +146,7 @@ func TestF110_WipedBrokerIsFilledAgain(t *testing.T) {
 	c := startCluster(t, 1)
 	bus := open(t, c, &eventbustest.DeadLetters{})
 	require.Eventually(t, func() bool { return connected(bus) }, 10*time.Second, 10*time.Millisecond)
-	h := eventbustest.Harness{Bus: bus, Publish: publisher(bus)}
+	h := eventbustest.Harness{Bus: bus, Publish: eventbustest.PublishEach(bus)}
 	s := eventbustest.Subscribe(t, h, "listener", nil)
 	js := admin(t, c)
 	stream, err := js.StreamNameBySubject(t.Context(), fmt.Sprint("test", subjects.Load(), ".events"))
@@ -179,7 +167,7 @@ func TestF116_EventOfANewerVersionIsParked(t *testing.T) {
 	letters := &eventbustest.DeadLetters{}
 	bus := open(t, c, letters)
 	require.Eventually(t, func() bool { return connected(bus) }, 10*time.Second, 10*time.Millisecond)
-	h := eventbustest.Harness{Bus: bus, Publish: publisher(bus)}
+	h := eventbustest.Harness{Bus: bus, Publish: eventbustest.PublishEach(bus)}
 	s := eventbustest.Subscribe(t, h, "old", nil)
 	event := eventbustest.Events(1)
 	body, err := eventbus.MarshalCloudEvent(1, event[0])

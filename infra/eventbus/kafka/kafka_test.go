@@ -47,23 +47,12 @@ func openOn(t *testing.T, broker eventbus.Broker, letters eventbus.DeadLetters) 
 	return bus
 }
 
-func publisher(bus *kafka.Bus) func(ctx context.Context, events ...account.PaymentEvent) error {
-	return func(ctx context.Context, events ...account.PaymentEvent) error {
-		for _, e := range events {
-			if err := bus.PublishPaymentEvent(ctx, e); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
-
 func TestKafkaBus(t *testing.T) {
 	hosts := start(t)
 	eventbustest.Run(t, func(t *testing.T) eventbustest.Harness {
 		letters := &eventbustest.DeadLetters{}
 		bus, _ := open(t, hosts, letters)
-		return eventbustest.Harness{Bus: bus, Capabilities: bus.Capabilities(), DeadLetters: letters, Publish: publisher(bus)}
+		return eventbustest.Harness{Bus: bus, Capabilities: bus.Capabilities(), DeadLetters: letters, Publish: eventbustest.PublishEach(bus)}
 	})
 }
 

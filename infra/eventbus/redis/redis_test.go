@@ -41,17 +41,6 @@ func openAt(t *testing.T, url string, letters eventbus.DeadLetters) *redis.Bus {
 	return bus
 }
 
-func publisher(bus *redis.Bus) func(ctx context.Context, events ...account.PaymentEvent) error {
-	return func(ctx context.Context, events ...account.PaymentEvent) error {
-		for _, e := range events {
-			if err := bus.PublishPaymentEvent(ctx, e); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
-
 // real starts a Redis of this machine, where there is one.
 func real(t *testing.T) (host string, found bool) {
 	t.Helper()
@@ -90,7 +79,7 @@ func TestRedisBus(t *testing.T) {
 		eventbustest.Run(t, func(t *testing.T) eventbustest.Harness {
 			letters := &eventbustest.DeadLetters{}
 			bus, _ := open(t, host, letters)
-			return eventbustest.Harness{Bus: bus, Capabilities: bus.Capabilities(), DeadLetters: letters, Publish: publisher(bus)}
+			return eventbustest.Harness{Bus: bus, Capabilities: bus.Capabilities(), DeadLetters: letters, Publish: eventbustest.PublishEach(bus)}
 		})
 	})
 }
@@ -99,7 +88,7 @@ func TestRedisBus(t *testing.T) {
 func TestF110_WipedBrokerIsFilledAgain(t *testing.T) {
 	each(t, func(t *testing.T, host string) {
 		bus, _ := open(t, host, &eventbustest.DeadLetters{})
-		h := eventbustest.Harness{Bus: bus, Publish: publisher(bus)}
+		h := eventbustest.Harness{Bus: bus, Publish: eventbustest.PublishEach(bus)}
 		s := eventbustest.Subscribe(t, h, "listener", nil)
 		client := goredis.NewClient(&goredis.Options{Addr: host})
 		defer client.Close()
@@ -115,7 +104,7 @@ func TestF110_WipedBrokerIsFilledAgain(t *testing.T) {
 func TestPendingOfADeadMemberComesFirst(t *testing.T) {
 	each(t, func(t *testing.T, host string) {
 		bus, stream := open(t, host, &eventbustest.DeadLetters{})
-		h := eventbustest.Harness{Bus: bus, Publish: publisher(bus)}
+		h := eventbustest.Harness{Bus: bus, Publish: eventbustest.PublishEach(bus)}
 		client := goredis.NewClient(&goredis.Options{Addr: host})
 		defer client.Close()
 		require.NoError(t, client.XGroupCreateMkStream(t.Context(), stream, "taken", "0").Err())
