@@ -23,6 +23,14 @@ func (p *pass) server(ctx context.Context, s system, cells []cell) (err error) {
 	if err != nil {
 		return err
 	}
+	var told *listeners
+	if s == toldPostgres {
+		if told, err = openListeners(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, told.close()) }()
+		options.brokerURL = told.brokerURL()
+	}
 	process, err := p.startTwice(ctx, s, options)
 	if err != nil {
 		return err
@@ -33,10 +41,20 @@ func (p *pass) server(ctx context.Context, s system, cells []cell) (err error) {
 		return errors.Join(fmt.Errorf("set up: %w", err), process.lastWords())
 	}
 	defer c.close()
+	if told != nil {
+		if err := told.follow(ctx, c); err != nil {
+			return errors.Join(err, process.lastWords())
+		}
+	}
 	for _, next := range cells {
 		r, err := p.measure(ctx, next, process, c)
 		if err != nil {
 			return errors.Join(fmt.Errorf("%s: %w", next.name(), err), process.lastWords())
+		}
+		if told != nil {
+			if r.Told, err = told.told(); err != nil {
+				return err
+			}
 		}
 		p.keep(r)
 	}

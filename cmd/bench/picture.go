@@ -16,7 +16,7 @@ const (
 	topMargin    = 56
 )
 
-var colours = map[system]string{sqlLines: "#8a8f98", onPostgres: "#2f6fb3", onePostgres: "#9dbfe3", onSQLite: "#3c8d5a", oneSQLite: "#a5d3b6"}
+var colours = map[system]string{sqlLines: "#8a8f98", onPostgres: "#2f6fb3", onePostgres: "#9dbfe3", toldPostgres: "#5f93c6", onSQLite: "#3c8d5a", oneSQLite: "#a5d3b6"}
 
 // picture is an SVG of bars: what each closed cell does in a second, the median of the runs, with its 99th percentile beside it.
 func picture(r *report) []byte {

@@ -10,15 +10,16 @@ import (
 type system string
 
 const (
-	sqlLines    system = "sql"          // statements of our own, from this process
-	onPostgres  system = "postgres"     // the server on PostgreSQL
-	onePostgres system = "postgres-one" // the same with one operation in a commit
-	onSQLite    system = "sqlite"       // the server on SQLite
-	oneSQLite   system = "sqlite-one"   // the same with one operation in a commit
+	sqlLines     system = "sql"           // statements of our own, from this process
+	onPostgres   system = "postgres"      // the server on PostgreSQL
+	onePostgres  system = "postgres-one"  // the same with one operation in a commit
+	toldPostgres system = "postgres-told" // the same with listeners: streams, webhooks and a broker
+	onSQLite     system = "sqlite"        // the server on SQLite
+	oneSQLite    system = "sqlite-one"    // the same with one operation in a commit
 )
 
 // servers is the order in which they are measured. Each runs alone.
-var servers = []system{onPostgres, onePostgres, onSQLite, oneSQLite}
+var servers = []system{onPostgres, toldPostgres, onePostgres, onSQLite, oneSQLite}
 
 // The kinds of work. What the SQL lines do is said in infra/database/databasetest/sqlline.
 const (
@@ -81,6 +82,7 @@ func allCells() []cell {
 			cell{s, workDeposit, uniform, openConnections, true})
 	}
 	return append(cells,
+		cell{toldPostgres, workTransfer, uniform, 64, false},
 		cell{onePostgres, workTransfer, uniform, 1, false},
 		cell{onePostgres, workTransfer, uniform, 64, false},
 		cell{oneSQLite, workTransfer, uniform, 64, false})

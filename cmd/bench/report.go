@@ -48,6 +48,9 @@ func remarks(r *result) string {
 	if r.Credited != nil {
 		parts = append(parts, fmt.Sprintf("credited/accepted %.6f", *r.Credited))
 	}
+	for _, way := range slices.Sorted(maps.Keys(r.Told)) {
+		parts = append(parts, fmt.Sprintf("%s told %d", way, r.Told[way]))
+	}
 	if r.Fault != "" {
 		parts = append(parts, "FAULT: "+r.Fault)
 	}

@@ -25,6 +25,8 @@ type result struct {
 	Ratios  map[string]float64 `json:"ratios,omitempty"` // to the lines of the same run, by name
 	// Credited over accepted, of deposits; nil for other work.
 	Credited *float64 `json:"credited_per_accepted,omitempty"`
+	// Told is how many events have reached listeners, by the way they came; nil where nobody listens.
+	Told map[string]int64 `json:"told,omitempty"`
 	// Fault is what a check of the money found; "" for nothing.
 	Fault string `json:"fault,omitempty"`
 

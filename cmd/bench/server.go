@@ -48,7 +48,8 @@ type serverProcess struct {
 // serverOptions say what a server runs on.
 type serverOptions struct {
 	binary, folder, databaseURL, bankURL string
-	laneBatch                            int // operations in one commit at the most, 0 for the server's default
+	laneBatch                            int    // operations in one commit at the most, 0 for the server's default
+	brokerURL                            string // "" for none
 }
 
 // startServer starts the server with everything on but the limit of requests, and waits for its first answer.
@@ -85,6 +86,9 @@ func (o serverOptions) environment(address, admin string) []string {
 	env := []string{"PATH=" + os.Getenv("PATH"), "DATA_DIR=" + o.folder, "DATABASE_URL=" + o.databaseURL, "HTTP_ADDR=" + address,
 		"ADMIN_ADDR=" + admin, "ADMIN_PASSWORD=" + password, "RATE_LIMIT=off", "MOCK_BANK_URL=" + o.bankURL,
 		"MOCK_BANK_API_KEY=" + bankKey, "MOCK_WEBHOOK_SECRET=" + bankWebhookSecret}
+	if o.brokerURL != "" {
+		env = append(env, "EVENT_BUS_URL="+o.brokerURL, "WEBHOOK_ALLOW_PRIVATE=true")
+	}
 	if o.laneBatch > 0 {
 		env = append(env, fmt.Sprintf("FLORIN_LANE_BATCH=%d", o.laneBatch))
 	}

@@ -22,6 +22,7 @@ import (
 	"florin/infra/database"
 	"florin/infra/database/databasetest"
 	"florin/infra/provider/mock/bank"
+	"florin/service/auth"
 	"florin/service/reconcile"
 	"florin/service/sweep"
 	"florin/webapi/contract"
@@ -88,7 +89,9 @@ func (r *rig) configure(dialect database.Dialect, tune ...func(*Config, *Options
 	r.options = Options{
 		Clock: func() time.Time { return systemClock().Add(time.Duration(r.offset.Load())) },
 		Log:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-		Sweep: sweep.Config{Every: 50 * time.Millisecond},
+		// A hundred users are as many hashes; that they cost what they must is auth's own test.
+		Passwords: auth.NewPasswords(auth.Cost{MemoryKiB: 8, Passes: 1}, 2, 0),
+		Sweep:     sweep.Config{Every: 50 * time.Millisecond},
 		// Once at the start; tests that want more say when.
 		Reconcile: reconcile.Config{Look: time.Hour},
 	}
@@ -361,12 +364,14 @@ func (r *rig) count(query string, args ...any) int64 {
 	return n
 }
 
-// quiet waits until nothing is under way: no event without position, no webhook on its way.
+// quiet waits until nothing is under way: no event without position, no webhook on its way, and what a clock that was moved has
+// made due long ago is asked about.
 func (r *rig) quiet() {
 	r.t.Helper()
 	r.until(func() bool {
 		return r.count("SELECT COUNT(*) FROM event_batches WHERE position IS NULL") == 0 &&
 			r.count("SELECT COUNT(*) FROM inbox WHERE status = 'received'") == 0 &&
+			r.count("SELECT COUNT(*) FROM transactions WHERE next_attempt_at < ?", r.app.Clock().Add(-time.Minute)) == 0 &&
 			(r.app.Bank == nil || r.app.Bank.PendingWebhooks() == 0)
 	}, "nothing is under way")
 }

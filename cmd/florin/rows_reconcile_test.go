@@ -52,6 +52,7 @@ func TestF64_OpenPaymentsAreSettledWithoutAnyWebhook(t *testing.T) {
 		euros := c.open("EUR")
 		c.fund(euros, "500.00", "EUR")
 		r.quiet()
+		r.until(func() bool { return r.count("SELECT COUNT(*) FROM reconciliation_runs") == 1 }, "the list is read once, at the start")
 		r.losesWebhooks()
 		deposit, payout := c.deposit(euros, "100.00", "EUR"), c.withdraw(euros, "40.00", "EUR")
 		ids := []string{deposit.text(t, "id"), payout.text(t, "id")}

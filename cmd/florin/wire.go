@@ -65,6 +65,8 @@ func systemClock() time.Time { return time.Now().UTC().Truncate(time.Microsecond
 type Options struct {
 	Clock account.Clock // the system's when nil
 	Log   *slog.Logger  // slog.Default() when nil
+	// Passwords hashes; at the standard cost when nil.
+	Passwords *auth.Passwords
 	// Sweep tunes the sweep; Due, Payments, Clock and Log are set here.
 	Sweep sweep.Config
 	// Reconcile tunes the reconciliation with providers; its ports, Clock, Log and Meter are set here.
@@ -234,7 +236,8 @@ func (a *App) buildServices(options Options) (err error) {
 		Limits:          limits,
 	})
 	users := database.NewUsers(a.DB)
-	a.Auth, err = auth.NewService(auth.ServiceDeps{Users: users, Sessions: users, Secrets: reveal(a.Config.JWTSecrets), Now: a.Clock})
+	a.Auth, err = auth.NewService(auth.ServiceDeps{Users: users, Sessions: users, Passwords: options.Passwords,
+		Secrets: reveal(a.Config.JWTSecrets), Now: a.Clock})
 	if err != nil {
 		return err
 	}

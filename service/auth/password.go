@@ -16,34 +16,42 @@ import (
 	"florin/domain/user"
 )
 
-// The parameters are OWASP's minimum for argon2id: 19 MiB, two passes, one lane.
 const (
-	memoryKiB   = 19 * 1024
-	passes      = 2
 	lanes       = 1
 	saltBytes   = 16
 	digestBytes = 32
 )
 
+// Cost is what one hash costs.
+type Cost struct {
+	MemoryKiB, Passes uint32
+}
+
+// StandardCost is OWASP's minimum for argon2id with one lane. Tests alone may do with less.
+var StandardCost = Cost{MemoryKiB: 19 * 1024, Passes: 2}
+
 // Passwords hashes and verifies passwords with argon2id. As each hash takes 19 MiB, at most hashesAtOnce run
 // together; the others wait up to the bound and are then refused.
 type Passwords struct {
-	slots chan struct{}
-	wait  time.Duration
-	dummy string
+	cost   Cost
+	prefix string // of the PHC strings at this cost
+	slots  chan struct{}
+	wait   time.Duration
+	dummy  string
 }
 
-// NewPasswords returns a hasher for hashesAtOnce concurrent hashes (2 when below 1) and a wait (8 s when 0).
-func NewPasswords(hashesAtOnce int, wait time.Duration) *Passwords {
+// NewPasswords returns a hasher at the cost for hashesAtOnce concurrent hashes (2 when below 1) and a wait (8 s when 0).
+func NewPasswords(cost Cost, hashesAtOnce int, wait time.Duration) *Passwords {
 	if hashesAtOnce < 1 {
 		hashesAtOnce = 2
 	}
 	if wait == 0 {
 		wait = 8 * time.Second
 	}
-	salt := make([]byte, saltBytes)
-	return &Passwords{slots: make(chan struct{}, hashesAtOnce), wait: wait,
-		dummy: encode(salt, make([]byte, digestBytes))}
+	p := &Passwords{cost: cost, slots: make(chan struct{}, hashesAtOnce), wait: wait,
+		prefix: fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, cost.MemoryKiB, cost.Passes, lanes)}
+	p.dummy = p.encode(make([]byte, saltBytes), make([]byte, digestBytes))
+	return p
 }
 
 // Hash returns the PHC string of a password. errs.Unavailable when too many hashes wait already.
@@ -57,7 +65,7 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	if _, err := rand.Read(salt); err != nil {
 		return "", fmt.Errorf("draw salt: %w", err)
 	}
-	return encode(salt, derive(password, salt)), nil
+	return p.encode(salt, p.derive(password, salt)), nil
 }
 
 // Verify says whether the password belongs to the hash. With an empty or unusable hash it takes as long and says
@@ -68,14 +76,14 @@ func (p *Passwords) Verify(ctx context.Context, hash, password string) (bool, er
 		return false, err
 	}
 	defer release()
-	salt, digest, ok := decode(hash)
+	salt, digest, ok := p.decode(hash)
 	if !ok {
-		salt, digest, _ = decode(p.dummy)
+		salt, digest, _ = p.decode(p.dummy)
 	}
 	if utf8.RuneCountInString(password) > user.MaxPassword {
 		password, ok = "", false
 	}
-	same := subtle.ConstantTimeCompare(derive(password, salt), digest) == 1
+	same := subtle.ConstantTimeCompare(p.derive(password, salt), digest) == 1
 	return same && ok, nil
 }
 
@@ -91,19 +99,17 @@ func (p *Passwords) acquire(ctx context.Context) (func(), error) {
 	}
 }
 
-func derive(password string, salt []byte) []byte {
-	return argon2.IDKey([]byte(password), salt, passes, memoryKiB, lanes, digestBytes)
+func (p *Passwords) derive(password string, salt []byte) []byte {
+	return argon2.IDKey([]byte(password), salt, p.cost.Passes, p.cost.MemoryKiB, lanes, digestBytes)
 }
 
-var phcPrefix = fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, memoryKiB, passes, lanes)
-
-func encode(salt, digest []byte) string {
-	return phcPrefix + base64.RawStdEncoding.EncodeToString(salt) + "$" + base64.RawStdEncoding.EncodeToString(digest)
+func (p *Passwords) encode(salt, digest []byte) string {
+	return p.prefix + base64.RawStdEncoding.EncodeToString(salt) + "$" + base64.RawStdEncoding.EncodeToString(digest)
 }
 
 // decode takes our own parameters alone: a hash made with others would need its own bounds on memory and time.
-func decode(hash string) (salt, digest []byte, ok bool) {
-	rest, ok := strings.CutPrefix(hash, phcPrefix)
+func (p *Passwords) decode(hash string) (salt, digest []byte, ok bool) {
+	rest, ok := strings.CutPrefix(hash, p.prefix)
 	if !ok {
 		return nil, nil, false
 	}

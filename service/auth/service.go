@@ -26,7 +26,7 @@ type Users interface {
 type ServiceDeps struct {
 	Users    Users
 	Sessions user.SessionStore
-	// Passwords hashes; NewPasswords(2, 0) when nil.
+	// Passwords hashes; at StandardCost, two at a time, when nil.
 	Passwords *Passwords
 	// Secrets sign access tokens: the first signs, all verify.
 	Secrets []string
@@ -57,7 +57,7 @@ func NewService(deps ServiceDeps) (*Service, error) {
 		return nil, errors.New("auth needs users, sessions and a clock")
 	}
 	if deps.Passwords == nil {
-		deps.Passwords = NewPasswords(2, 0)
+		deps.Passwords = NewPasswords(StandardCost, 2, 0)
 	}
 	s := &Service{users: deps.Users, sessions: deps.Sessions, passwords: deps.Passwords, verified: newCache(),
 		guesses: newThrottle(), now: deps.Now}

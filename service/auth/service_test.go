@@ -190,7 +190,7 @@ func TestS16_DelayIsBoundedAndForgotten(t *testing.T) {
 }
 
 func TestS17_PasswordsAreHashedWithArgon2id(t *testing.T) {
-	passwords := NewPasswords(1, time.Second)
+	passwords := NewPasswords(StandardCost, 1, time.Second)
 	ctx := context.Background()
 	hash, err := passwords.Hash(ctx, goodPW)
 	require.NoError(t, err)
@@ -213,7 +213,7 @@ func TestS17_PasswordsAreHashedWithArgon2id(t *testing.T) {
 }
 
 func TestS17_HashesWaitABoundedTime(t *testing.T) {
-	passwords := NewPasswords(2, time.Millisecond)
+	passwords := NewPasswords(StandardCost, 2, time.Millisecond)
 	for range 2 {
 		release, err := passwords.acquire(context.Background())
 		require.NoError(t, err)

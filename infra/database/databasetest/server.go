@@ -115,7 +115,7 @@ func startOnce(ctx context.Context, bin string, settings []string) (*Server, err
 func serverFlags(port int, settings []string) []string {
 	all := append([]string{
 		"listen_addresses=127.0.0.1", fmt.Sprintf("port=%d", port), "unix_socket_directories=",
-		"fsync=off", "full_page_writes=off", "autovacuum=off", "max_connections=400", "shared_buffers=64MB",
+		"fsync=off", "full_page_writes=off", "autovacuum=off", "jit=off", "max_connections=400", "shared_buffers=64MB",
 	}, settings...)
 	var flags []string
 	for _, setting := range all {

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// sinkStream is the Redis stream that the server publishes to.
+const sinkStream = "florin.events"
+
+// listeners are those who are told of payments while they are measured: every user follows GET /events, one user has an
+// endpoint for webhooks, and all events go to a broker. They live in this process and do nothing but count, and so cost the
+// machine what listeners elsewhere would not.
+type listeners struct {
+	broker   *miniredis.Miniredis
+	listener net.Listener
+	hooks    fasthttp.Server
+	served   chan error
+	reading  sync.WaitGroup
+	sockets  []net.Conn
+
+	hooked, streamed atomic.Int64
+}
+
+// openListeners starts the broker and the receiver of webhooks.
+func openListeners() (*listeners, error) {
+	l := &listeners{served: make(chan error, 1)}
+	var err error
+	if l.broker, err = miniredis.Run(); err != nil {
+		return nil, fmt.Errorf("open broker: %w", err)
+	}
+	if l.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		l.broker.Close()
+		return nil, fmt.Errorf("open receiver of webhooks: %w", err)
+	}
+	l.hooks = fasthttp.Server{NoDefaultServerHeader: true, NoDefaultDate: true, Handler: func(ctx *fasthttp.RequestCtx) {
+		l.hooked.Add(1)
+		ctx.SetStatusCode(fasthttp.StatusNoContent)
+	}}
+	go func() { l.served <- l.hooks.Serve(l.listener) }()
+	return l, nil
+}
+
+// brokerURL is the server's EVENT_BUS_URL.
+func (l *listeners) brokerURL() string { return "redis://" + l.broker.Addr() + "/" + sinkStream }
+
+// follow begins to listen as the customers.
+func (l *listeners) follow(ctx context.Context, c *customers) error {
+	first := c.users[0]
+	body := fmt.Sprintf(`{"url":"http://%s/"}`, l.listener.Addr())
+	if err := first.api.ask(ctx, http.MethodPost, "/webhook-endpoints", body, nil, first.bearer(), c.keys.fresh()); err != nil {
+		return err
+	}
+	for _, u := range c.users {
+		if err := l.stream(ctx, c.address, u); err != nil {
+			return fmt.Errorf("follow the events: %w", err)
+		}
+	}
+	return nil
+}
+
+// stream opens an event stream, which is read until close.
+func (l *listeners) stream(ctx context.Context, address string, u *customer) error {
+	dialer := net.Dialer{Timeout: answerWithin}
+	socket, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	l.sockets = append(l.sockets, socket)
+	ask := conn{address: address}
+	ask.write(http.MethodGet, "/events", "", []header{u.bearer()})
+	if _, err := socket.Write(ask.out); err != nil {
+		return err
+	}
+	lines := bufio.NewReader(socket)
+	status, err := lines.ReadString('\n')
+	if err != nil || status != "HTTP/1.1 200 OK\r\n" {
+		return fmt.Errorf("answered %q: %w", status, err)
+	}
+	l.reading.Go(func() {
+		for {
+			line, err := lines.ReadSlice('\n')
+			if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+				return
+			}
+			if bytes.HasPrefix(line, []byte("event:")) {
+				l.streamed.Add(1)
+			}
+		}
+	})
+	return nil
+}
+
+// told is how many events have arrived, by the way they came.
+func (l *listeners) told() (map[string]int64, error) {
+	published, err := l.broker.Stream(sinkStream)
+	return map[string]int64{"streams": l.streamed.Load(), "webhooks": l.hooked.Load(), "broker": int64(len(published))}, err
+}
+
+func (l *listeners) close() error {
+	for _, socket := range l.sockets {
+		socket.Close()
+	}
+	l.reading.Wait()
+	err := errors.Join(l.hooks.Shutdown(), <-l.served)
+	l.broker.Close()
+	return err
+}
