@@ -68,6 +68,8 @@ type Deps struct {
 	RequireHTTPS bool
 	// Capacity has working zero values.
 	Capacity Capacity
+	// Maintenance refuses what would move money on a client's behalf. Providers are heard, and everything can be read.
+	Maintenance bool
 	// ErrorCatalogue is the Markdown of docs/errors.md; empty gives an empty page.
 	ErrorCatalogue []byte
 	// CountWebhook counts webhooks by provider and verdict; nil counts nothing.
@@ -206,6 +208,9 @@ func publicApp(deps Deps, table []Route) *fiber.App {
 		General:   middleware.Concurrency(capacity.General),
 		Money:     middleware.Concurrency(capacity.Money),
 		Providers: middleware.Concurrency(capacity.Providers),
+	}
+	if deps.Maintenance {
+		shares[Money] = middleware.Maintenance
 	}
 	for _, route := range table {
 		chain := append(admission(deps, route, shares), middleware.Deadline(capacity.Within))

@@ -55,6 +55,7 @@ type Config struct {
 	RateLimit           string // "600/m" or "off"
 	LaneBatch           int    // operations in one commit at the most, 0 for the default; for comparison in cmd/bench
 	WebhookAllowPrivate bool
+	Maintenance         bool // clients move no money; what providers tell is applied
 	VerifyEvery         time.Duration // between two proofs of all books; 0 for the default
 }
 
@@ -89,6 +90,7 @@ type rawSettings struct {
 	FXSource            string `env:"FX_SOURCE" envDefault:"fixed"`
 	RateLimit           string `env:"RATE_LIMIT" envDefault:"600/m"`
 	WebhookAllowPrivate string `env:"WEBHOOK_ALLOW_PRIVATE" envDefault:"false"`
+	Maintenance         string `env:"MAINTENANCE" envDefault:"false"`
 	SMTPURL             string `env:"SMTP_URL"`
 	MailFrom            string `env:"MAIL_FROM"`
 	LaneBatch           string `env:"FLORIN_LANE_BATCH"`

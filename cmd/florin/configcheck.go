@@ -57,6 +57,7 @@ func (r *reader) read() Config {
 
 		FXSource:            r.oneOf("FX_SOURCE", raw.FXSource, fixed.Name),
 		WebhookAllowPrivate: r.boolean("WEBHOOK_ALLOW_PRIVATE", raw.WebhookAllowPrivate),
+		Maintenance:         r.boolean("MAINTENANCE", raw.Maintenance),
 		SMTPURL:             secret(raw.SMTPURL),
 		MailFrom:            raw.MailFrom,
 		LaneBatch:           r.count("FLORIN_LANE_BATCH", raw.LaneBatch),

@@ -81,6 +81,8 @@ type Options struct {
 	Breaker breaker.Config
 	// EventBus is put around the bus that payment events are published on.
 	EventBus func(eventbus.Publisher) eventbus.Publisher
+	// Capacity is how many requests of each share run at once.
+	Capacity webapi.Capacity
 	// Streams and StreamTimes tune the event streams.
 	Streams     stream.Limits
 	StreamTimes events.Times
@@ -293,6 +295,8 @@ func (a *App) buildServer(options Options) error {
 		Payouts:        webpayout.New(a.payouts),
 		Cursors:        cursors,
 		Limiter:        limiter,
+		Capacity:       options.Capacity,
+		Maintenance:    a.Config.Maintenance,
 		WebhookLimiter: webhookLimiter,
 		Proxies:        a.Config.TrustedProxies,
 		Origins:        a.Config.CORSOrigins,

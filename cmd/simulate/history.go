@@ -253,9 +253,12 @@ func (s *simulation) ask(ctx context.Context, o *oracle.Operation) string {
 	code := ""
 	if err != nil {
 		code = errs.CodeOf(err)
-		o.WasUnknown = o.WasUnknown || o.Outcome == oracle.Unknown
 		switch kind := errs.KindOf(err); {
 		case kind == errs.Unavailable, kind == errs.Timeout, code == "idempotency_key_in_flight":
+			o.WasUnknown = true
+			if o.Outcome == oracle.Refused { // then; what became of the repeat is not known
+				o.Outcome = oracle.Unknown
+			}
 		case o.Outcome == oracle.Acked:
 			s.find("a repeat of an accepted operation was refused: %s: %v", o, err)
 		case refusals[code]:

@@ -120,6 +120,12 @@ func networkOf(addr netip.Addr) string {
 	return addr.String()
 }
 
+// Maintenance refuses every request for now.
+func Maintenance(*fiber.Ctx) error {
+	return &errs.Error{Kind: errs.Unavailable, Code: "maintenance", Message: "no money is moved while the books are compared with the providers'",
+		RetryAfter: time.Minute}
+}
+
 // Concurrency admits at most the number of requests at once and refuses the others without waiting. Each call makes a
 // share of its own: routes that must not starve get their own.
 func Concurrency(most int) fiber.Handler {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,6 +84,27 @@ func URL(t testing.TB, dialect database.Dialect) string {
 		t.Fatal(err)
 	}
 	return "sqlite://" + path
+}
+
+// Clone names a new database that is what the database of the URL is now, as from a backup. Nobody may be connected to that one.
+func Clone(t testing.TB, address string) string {
+	t.Helper()
+	if path, ok := strings.CutPrefix(address, "sqlite://"); ok {
+		copied := filepath.Join(t.TempDir(), "florin.db")
+		content, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(copied, content, 0o600)
+		}
+		if err != nil {
+			t.Fatalf("copy the database: %v", err)
+		}
+		return "sqlite://" + copied
+	}
+	parsed, err := url.Parse(address)
+	if err != nil {
+		t.Fatal("copy the database: its address is no URL")
+	}
+	return clonePostgres(t, strings.TrimPrefix(parsed.Path, "/"))
 }
 
 // EmptyURL names a new database without any table.

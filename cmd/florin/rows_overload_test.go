@@ -1,0 +1,174 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"florin/webapi"
+)
+
+const (
+	// overloadFor names how long TestF123 lasts; two seconds without it.
+	overloadFor = "FLORIN_OVERLOAD"
+	// moneyAtOnce is the share of the requests that move money in these tests.
+	moneyAtOnce = 16
+)
+
+// narrow is a program whose shares are small.
+func narrow(_ *Config, o *Options) { o.Capacity = webapi.Capacity{Money: moneyAtOnce, Providers: 4} }
+
+// load is what became of requests.
+type load struct {
+	mu      sync.Mutex
+	good    int
+	refused []time.Duration // how long each refusal took
+}
+
+// one is a deposit that waits for a second in vain, so that the share bounds the peak and not the machine, which the clients
+// are on too.
+func (l *load) one(c *client, account string) {
+	begun := time.Now()
+	a := c.deposit(account, "1.00", "EUR", "Prefer", "wait=1")
+	took := time.Since(begun)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a.status == 202 {
+		l.good++
+		return
+	}
+	l.refused = append(l.refused, took)
+	assert.Equal(c.r.t, 503, a.status, "%s", a.body)
+	assert.Contains(c.r.t, string(a.body), `"overloaded"`)
+	assert.NotEmpty(c.r.t, a.header.Get("Retry-After"))
+}
+
+// closed has as many clients as the share has places, each with one request after the other.
+func (l *load) closed(c *client, account string, lasting time.Duration) {
+	var clients sync.WaitGroup
+	until := time.Now().Add(lasting)
+	for range moneyAtOnce {
+		clients.Go(func() {
+			for time.Now().Before(until) {
+				l.one(c, account)
+			}
+		})
+	}
+	clients.Wait()
+}
+
+// open begins so many requests a second, whatever became of those before.
+func (l *load) open(c *client, account string, rate int, lasting time.Duration) {
+	var requests sync.WaitGroup
+	tick := time.NewTicker(time.Second / time.Duration(rate))
+	defer tick.Stop()
+	for until := time.Now().Add(lasting); time.Now().Before(until); <-tick.C {
+		requests.Go(func() { l.one(c, account) })
+	}
+	requests.Wait()
+}
+
+// TestF123_FiveTimesTheCapacity: what the program can do it goes on doing, and the rest is refused at once.
+func TestF123_FiveTimesTheCapacity(t *testing.T) {
+	lasting := 2 * time.Second
+	if text := os.Getenv(overloadFor); text != "" {
+		var err error
+		lasting, err = time.ParseDuration(text)
+		require.NoError(t, err, overloadFor)
+	}
+	eachRig(t, func(t *testing.T, r *rig) {
+		c := r.user()
+		euros := c.open("EUR")
+		var peak, over load
+		peak.closed(c, euros, 2*time.Second)
+		perSecond := float64(peak.good) / 2
+		require.Empty(t, peak.refused)
+		before := runtime.NumGoroutine()
+
+		over.open(c, euros, int(5*perSecond), lasting)
+		require.NotEmpty(t, over.refused)
+		goodput := float64(over.good) / lasting.Seconds()
+		slices.Sort(over.refused)
+		t.Logf("peak %.0f/s, then %.0f/s offered: %.0f/s done, %d refused, half of them within %s", perSecond, 5*perSecond, goodput,
+			len(over.refused), over.refused[len(over.refused)/2])
+		assert.GreaterOrEqual(t, goodput, 0.8*perSecond)
+		assert.Less(t, over.refused[len(over.refused)/2], 20*time.Millisecond)
+		assert.Less(t, runtime.NumGoroutine(), before+1000, "nothing piles up")
+		var memory runtime.MemStats
+		runtime.ReadMemStats(&memory)
+		assert.Less(t, memory.HeapInuse, uint64(256<<20))
+
+		after := time.Now()
+		a := c.deposit(euros, "1.00", "EUR")
+		require.Contains(t, []int{200, 202}, a.status, "%s", a.body)
+		assert.Less(t, time.Since(after), time.Second, "normal again")
+	}, narrow)
+}
+
+// TestF63_S27_EachShareIsRefusedAlone: a flood of one kind leaves the others their places.
+func TestF63_S27_EachShareIsRefusedAlone(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		c := r.user()
+		euros := c.open("EUR")
+		c.fund(euros, "50.00", "EUR")
+		var flood sync.WaitGroup
+		defer flood.Wait()
+		stop := make(chan struct{})
+		defer close(stop)
+		for n := range 4 * moneyAtOnce {
+			flood.Go(func() {
+				for i := 0; ; i++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					id := fmt.Sprintf("evt_flood_%d_%d", n, i)
+					body := event("payment.processing", "pay_of_nobody", "00000000-0000-4000-8000-000000000000", 100, "EUR")
+					status := r.webhook(id, body)
+					assert.Contains(t, []int{200, 503}, status)
+				}
+			})
+		}
+		for range 20 {
+			begun := time.Now()
+			a := c.transfer(euros, c.open("EUR"), "1.00", "EUR")
+			require.Equal(t, 200, a.status, "%s", a.body)
+			require.Less(t, time.Since(begun), 5*time.Second)
+		}
+	}, narrow)
+}
+
+// TestF57_S26_ThousandSocketsThatSayNothing: they take no place of a request, and go with the server.
+func TestF57_S26_ThousandSocketsThatSayNothing(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		c := r.user()
+		address := strings.TrimPrefix(r.url, "http://")
+		for i := range 1000 {
+			socket, err := net.Dial("tcp", address)
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = socket.Close() })
+			if i%2 == 0 { // half of them have begun to speak
+				_, err = socket.Write([]byte("POST /account HTTP/1.1\r\nHost: florin\r\nContent-Length: 100\r\n\r\n{"))
+				require.NoError(t, err)
+			}
+		}
+		for range 20 {
+			begun := time.Now()
+			c.open("EUR")
+			require.Less(t, time.Since(begun), 2*time.Second)
+		}
+		response, _ := r.raw(http.MethodGet, "/readyz", nil, nil)
+		require.Equal(t, 200, response.StatusCode)
+	})
+}
