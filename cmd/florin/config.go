@@ -55,7 +55,7 @@ type Config struct {
 	RateLimit           string // "600/m" or "off"
 	LaneBatch           int    // operations in one commit at the most, 0 for the default; for comparison in cmd/bench
 	WebhookAllowPrivate bool
-	Maintenance         bool // clients move no money; what providers tell is applied
+	Maintenance         bool          // clients move no money; what providers tell is applied
 	VerifyEvery         time.Duration // between two proofs of all books; 0 for the default
 }
 

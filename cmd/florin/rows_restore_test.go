@@ -80,7 +80,9 @@ func TestF106_OlderBackupCatchesUpWithTheProvider(t *testing.T) {
 			r.advance(2 * time.Minute)
 			r.reconciles()
 			r.sweeps()
-			r.until(func() bool { return r.statusIn(open.text(t, "id"))+r.statusIn(payout.text(t, "id")) == "completedcompleted" }, "caught up")
+			r.until(func() bool {
+				return r.statusIn(open.text(t, "id"))+r.statusIn(payout.text(t, "id")) == "completedcompleted"
+			}, "caught up")
 			r.until(func() bool { return r.posted(euros) == 105_00 }, "each once")
 		}
 		assert.EqualValues(t, 1, r.count("SELECT COUNT(DISTINCT payment_id) FROM inbox WHERE status = 'parked'"), "the payment that the backup does not know")
