@@ -13,20 +13,21 @@ import (
 
 	"florin/domain/account"
 	"florin/infra/database"
-	"florin/infra/provider/mock"
 	"florin/pkg/eventbus"
 	"florin/pkg/telemetry"
 	accountsvc "florin/service/account"
 	"florin/service/reconcile"
 )
 
-// buildReconciler joins what compares us with the providers. Of those only the mock bank lists all that it holds for us.
+// buildReconciler joins what compares us with the providers.
 func (a *App) buildReconciler(tuned reconcile.Config) error {
 	tuned.Store, tuned.Leases = database.NewReconciliations(a.DB, a.Clock), database.NewLeases(a.DB, a.Clock)
 	tuned.Received = eventbus.NewReceived(accountsvc.NewPaymentEventHandler(a.Service))
 	tuned.Providers, tuned.Listers = a.providers, map[string]account.MovementLister{}
-	if a.mock != nil {
-		tuned.Listers[mock.Name] = a.mock
+	for _, provider := range a.clients() {
+		if lister, lists := provider.(account.MovementLister); lists {
+			tuned.Listers[provider.Name()] = lister
+		}
 	}
 	tuned.Clock, tuned.Log, tuned.Meter = a.Clock, a.Log, a.Metrics
 	tuned.Holder = serverName()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"florin/domain/account"
 	"florin/infra/database"
@@ -35,12 +36,14 @@ func (a *App) buildProviders(tuned breaker.Config) {
 			a.Log.Error("alert: provider_circuit_open", "alert", "provider_circuit_open", "provider", name)
 		}
 	}
-	for _, provider := range []account.PaymentProvider{orNone(a.mock), orNone(a.stripe)} {
-		if provider == nil {
-			continue
-		}
+	for _, provider := range a.clients() {
 		a.providers[provider.Name()] = breaker.New(provider, tuned)
 	}
+}
+
+// clients are the configured providers without their breakers, through which only a payment's calls are counted.
+func (a *App) clients() []account.PaymentProvider {
+	return slices.DeleteFunc([]account.PaymentProvider{orNone(a.mock), orNone(a.stripe)}, func(p account.PaymentProvider) bool { return p == nil })
 }
 
 // orNone is a provider as the interface, nil where it was not made.

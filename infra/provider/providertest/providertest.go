@@ -91,6 +91,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"F22_F23_RefundUnknown", testRefundUnknown},
 		{"RefundFails", testRefundFails},
 		{"F64_ListEvents", testListEvents},
+		{"I21_ListMovements", testListMovements},
 		{"WebhookAuthentic", testWebhookAuthentic},
 		{"F48_NotAuthentic", testF48NotAuthentic},
 		{"F49_F50_Window", testF49F50Window},

@@ -53,6 +53,7 @@ func TestRequestsAreWhatStripeTakes(t *testing.T) {
 	_, _ = b.client.OnboardingLink(ctx, "link", "acct_1")
 	_, _ = b.client.GetPayoutAccount(ctx, "acct_1")
 	_, _, _ = b.client.ListEvents(ctx, "")
+	_, _, _ = b.client.ListMovements(ctx, "")
 	b.client.Steps(ctx)
 	require.GreaterOrEqual(t, len(sent), 25)
 	for _, one := range sent {
@@ -62,7 +63,7 @@ func TestRequestsAreWhatStripeTakes(t *testing.T) {
 		"POST /v1/payment_intents", "POST /v1/checkout/sessions", "POST /v1/transfers", "POST /v1/payouts", "POST /v1/refunds", "POST /v1/accounts",
 		"POST /v1/account_links", "GET /v1/payment_intents", "GET /v1/checkout/sessions", "GET /v1/transfers", "GET /v1/refunds", "GET /v1/events",
 		"POST /v1/payment_intents/pi_1/cancel", "POST /v1/checkout/sessions/cs_1/expire", "POST /v1/transfers/tr_1/reversals", "POST /v1/payouts/po_1/cancel",
-		"GET /v1/balance_transactions/txn_1", "GET /v1/payouts", "GET /v1/payouts/po_1", "GET /v1/accounts/acct_1", "GET /v1/charges/ch_1",
+		"GET /v1/balance_transactions", "GET /v1/balance_transactions/txn_1", "GET /v1/payouts", "GET /v1/payouts/po_1", "GET /v1/accounts/acct_1", "GET /v1/charges/ch_1",
 	} {
 		require.Contains(t, sent, call+" 200")
 	}

@@ -191,6 +191,7 @@ type payout struct {
 	FailureMessage string `json:"failure_message"`
 	Metadata       meta   `json:"metadata"`
 	Created        int64  `json:"created"`
+	ArrivalDate    int64  `json:"arrival_date"` // the day's beginning
 }
 
 func (p payout) kind() string { return p.Object }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func readAll(r *http.Request) []byte {
@@ -47,7 +48,7 @@ func (s *Server) look(path string, q url.Values, account string) (int, object) {
 	case kind == "event":
 		return http.StatusOK, s.listEvents(q, account)
 	}
-	return http.StatusOK, s.list(kind, account, q, func(o object) bool {
+	page := s.list(kind, account, q, func(o object) bool {
 		for _, field := range []string{"payment_intent", "charge", "transfer_group", "destination"} {
 			if want := q.Get(field); want != "" && o[field] != want {
 				return false
@@ -55,6 +56,10 @@ func (s *Server) look(path string, q url.Values, account string) (int, object) {
 		}
 		return true
 	})
+	if kind == "balance_transaction" {
+		s.expand(page, q)
+	}
+	return http.StatusOK, page
 }
 
 // act does what a POST asks for.
@@ -191,6 +196,7 @@ func (s *Server) refunded(c object, n int64, m object) object {
 	c["refunded"] = c["amount_refunded"] == c["amount"]
 	r := s.add("re", "refund", "", object{"amount": n, "currency": c["currency"], "charge": c["id"], "payment_intent": c["payment_intent"],
 		"status": "succeeded", "metadata": m, "failure_reason": nil})
+	r["balance_transaction"] = s.balance("refund", -n, 0, r)["id"]
 	s.emit("charge.refunded", "", c)
 	s.emit("refund.created", "", r)
 	return r
@@ -205,7 +211,9 @@ func (s *Server) newTransfer(form url.Values) (int, object) {
 		return invalid("parameter_missing", "The transfer wants an amount.")
 	}
 	o := s.add("tr", "transfer", "", object{"amount": n, "amount_reversed": int64(0), "reversed": false, "currency": form.Get("currency"),
-		"destination": form.Get("destination"), "transfer_group": form.Get("transfer_group"), "metadata": group(form, "metadata")})
+		"destination": form.Get("destination"), "transfer_group": form.Get("transfer_group"), "metadata": group(form, "metadata"),
+		"reversals": object{"object": "list", "data": []object{}}})
+	o["balance_transaction"] = s.balance("transfer", -n, 0, o)["id"]
 	return http.StatusOK, clone(o)
 }
 
@@ -218,15 +226,18 @@ func (s *Server) reverse(id string, form url.Values) (int, object) {
 	if !ok || t["amount_reversed"].(int64)+n > t["amount"].(int64) {
 		return invalid("", "There is not that much left to reverse.")
 	}
-	r := s.add("trr", "transfer_reversal", "", object{"amount": n, "currency": t["currency"], "transfer": id, "metadata": group(form, "metadata")})
-	s.reversed(t, n)
-	return http.StatusOK, clone(r)
+	return http.StatusOK, clone(s.reversed(t, n, group(form, "metadata")))
 }
 
-func (s *Server) reversed(t object, n int64) {
+func (s *Server) reversed(t object, n int64, m object) object {
+	r := s.add("trr", "transfer_reversal", "", object{"amount": n, "currency": t["currency"], "transfer": t["id"], "metadata": m})
+	r["balance_transaction"] = s.balance("transfer_refund", n, 0, r)["id"]
+	made, _ := t["reversals"].(object)["data"].([]object)
+	t["reversals"] = object{"object": "list", "data": append([]object{clone(r)}, made...)}
 	t["amount_reversed"] = t["amount_reversed"].(int64) + n
 	t["reversed"] = t["amount_reversed"] == t["amount"]
 	s.emit("transfer.reversed", "", t)
+	return r
 }
 
 func (s *Server) newPayout(form url.Values, account string) (int, object) {
@@ -241,7 +252,8 @@ func (s *Server) newPayout(form url.Values, account string) (int, object) {
 		return invalid("payouts_not_allowed", "The account cannot be paid out to.")
 	}
 	o := s.add("po", "payout", account, object{"amount": n, "currency": form.Get("currency"), "status": "pending",
-		"metadata": group(form, "metadata"), "failure_code": nil, "failure_message": nil})
+		"metadata": group(form, "metadata"), "failure_code": nil, "failure_message": nil,
+		"arrival_date": s.now().Truncate(24 * time.Hour).Unix()})
 	s.emit("payout.created", account, o)
 	return http.StatusOK, clone(o)
 }

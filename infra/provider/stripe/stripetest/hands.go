@@ -29,7 +29,7 @@ func (s *Server) PayPart(intent string, received int64) {
 
 func (s *Server) succeed(i object, received int64) {
 	fee := received*29/1000 + 30
-	b := s.add("txn", "balance_transaction", "", object{"amount": received, "fee": fee, "net": received - fee, "currency": i["currency"], "type": "charge"})
+	b := s.balance("charge", received, fee, object{"currency": i["currency"]})
 	c := s.add("ch", "charge", "", object{"amount": received, "amount_refunded": int64(0), "refunded": false, "currency": i["currency"], "paid": true,
 		"status": "succeeded", "payment_intent": i["id"], "balance_transaction": b["id"], "metadata": maps.Clone(meta(i))})
 	b["source"] = c["id"]
@@ -133,6 +133,7 @@ func (s *Server) FailRefund(refund string) {
 		o["status"], o["failure_reason"] = "failed", "lost_or_stolen_card"
 		c := s.objects[o["charge"].(string)]
 		c["amount_refunded"] = c["amount_refunded"].(int64) - o["amount"].(int64)
+		s.balance("refund_failure", o["amount"].(int64), 0, o)
 		s.emit("refund.failed", "", o)
 		s.emit("charge.refund.updated", "", o)
 	})
@@ -163,8 +164,7 @@ func (s *Server) Dispute(intent string) (id string) {
 		id = d["id"].(string)
 		s.emit("charge.dispute.created", "", d)
 		n := d["amount"].(int64)
-		b := s.add("txn", "balance_transaction", "", object{"amount": -n, "fee": int64(1500), "net": -n - 1500, "currency": d["currency"], "type": "adjustment", "source": id})
-		d["balance_transactions"] = []object{clone(b)}
+		d["balance_transactions"] = []object{clone(s.balance("adjustment", -n, 1500, d))}
 		s.emit("charge.dispute.funds_withdrawn", "", d)
 	})
 	return id
@@ -181,7 +181,7 @@ func (s *Server) CloseDispute(dispute string, won bool) {
 		o["status"] = "lost"
 		if won {
 			o["status"] = "won"
-			b := s.add("txn", "balance_transaction", "", object{"amount": o["amount"], "fee": int64(0), "net": o["amount"], "currency": o["currency"], "type": "adjustment"})
+			b := s.balance("adjustment", o["amount"].(int64), 0, o)
 			o["balance_transactions"] = append(o["balance_transactions"].([]object), clone(b))
 			s.emit("charge.dispute.funds_reinstated", "", o)
 		}
@@ -242,7 +242,26 @@ func (s *Server) FailPayout(payout, code string) {
 
 // Reverse takes a transfer back at the Dashboard.
 func (s *Server) Reverse(transfer string, amount int64) {
-	s.do(transfer, func(o object) { s.reversed(o, amount) })
+	s.do(transfer, func(o object) { s.reversed(o, amount, object{}) })
+}
+
+// Sell has another program on the account take a payment. It returns the intent's id.
+func (s *Server) Sell(amount int64, currency string) (intent string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.makeIntent(amount, currency, object{})
+	s.succeed(i, amount)
+	return i["id"].(string)
+}
+
+// PayOwner has Stripe pay of our own balance to the bank of the account's owner. It returns the payout's id.
+func (s *Server) PayOwner(amount int64, currency string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.add("po", "payout", "", object{"amount": amount, "currency": currency, "status": "paid", "automatic": true})
+	s.balance("payout", -amount, 0, o)
+	s.emit("payout.paid", "", o)
+	return o["id"].(string)
 }
 
 // Set changes one field of an object, without an event.
