@@ -55,7 +55,7 @@ verify: ## check the invariants of the books in DATABASE_URL
 	@go run ./cmd/florin verify
 
 soak: ## 64 clients on one account for 10 s on each database, with the bounds on memory and start
-	@FLORIN_SOAK=10s $(PGRUN) go test -count=1 -v -run '^TestSoak$$' ./cmd/florin
+	@FLORIN_SOAK=10s $(PGRUN) go test -count=1 -v -run '^TestF95_Soak$$' ./cmd/florin
 
 crash: ## kill the server at every crash point, again and again
 	@FLORIN_CRASH_ROUNDS=10 $(PGRUN) go test -count=1 -timeout 60m -run '^Test((F3|F4|F12|F21|F22|F59|F60|F61|F75|F90|F107|F108)_|F121_Killed|CrashPlans)' ./cmd/florin

@@ -196,9 +196,9 @@ func (s *soak) balance(account string) string {
 
 func inEuros(minor int64) string { return fmt.Sprintf("%d.%02d", minor/100, minor%100) }
 
-// TestSoak: 64 clients on one account, every webhook delivered three times. In the end the balances are the model's to the
+// TestF95_Soak: 64 clients on one account, every webhook delivered three times. In the end the balances are the model's to the
 // cent, nobody has seen a 5xx, and the database was never locked.
-func TestSoak(t *testing.T) {
+func TestF95_Soak(t *testing.T) {
 	duration := soakFor
 	long := os.Getenv("FLORIN_SOAK")
 	if long != "" {

@@ -2,7 +2,6 @@ package main
 
 // reasons say why a row of the catalogue has no test. One that has got a test must not be here.
 var reasons = map[string]string{
-	"F95": "a hot account is what make soak and make bench load; a figure, not a rule",
 	"S2":  "part of the matrix of S1",
 	"S4":  "by reading: the repositories write their conditions as text, the owner among them",
 	"S5":  "the answer is kept under the hash of user and key: F8",
