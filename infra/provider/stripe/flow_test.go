@@ -79,7 +79,7 @@ func TestErrorsAreSorted(t *testing.T) {
 	} {
 		b.stripe.Inject("/v1/payment_intents", fault)
 		_, err := b.client.InitiateDeposit(t.Context(), b.deposit(1000, "EUR", ""))
-		require.Equal(t, want.code, requireClass(t, err, want.class).Code, fault)
+		require.Equal(t, want.code, classed(t, err, want.class).Code, fault)
 		require.NotContains(t, err.Error(), stripetest.APIKey)
 		require.NotContains(t, err.Error(), "_secret_")
 	}
@@ -221,7 +221,7 @@ func TestF77_PayoutThatFailsBeforeItIsPaid(t *testing.T) {
 
 	b.stripe.Inject("/v1/transfers/", stripetest.Busy) // the reversal has to wait
 	_, err = b.client.Consult(t.Context(), b.last("payout.failed"))
-	said := requireClass(t, err, account.ErrProviderUnknown)
+	said := classed(t, err, account.ErrProviderUnknown)
 	require.Equal(t, 2*time.Second, said.RetryAfter)
 	facts := b.consult("payout.failed")
 	require.Len(t, facts, 1)

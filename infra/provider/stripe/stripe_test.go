@@ -239,7 +239,7 @@ func (a accounts) UpdatePayoutAccount(_ context.Context, one account.PayoutAccou
 func discarded() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // requireClass checks that the error is of this class and of no other.
-func requireClass(t *testing.T, err, class error) *account.ProviderError {
+func requireClass(t *testing.T, err, class error) {
 	t.Helper()
 	require.ErrorIs(t, err, class)
 	for _, other := range []error{account.ErrProviderRefused, account.ErrProviderRetryable, account.ErrProviderUnknown, account.ErrProviderNotFound} {
@@ -247,6 +247,12 @@ func requireClass(t *testing.T, err, class error) *account.ProviderError {
 			require.NotErrorIs(t, err, other)
 		}
 	}
+}
+
+// classed is an error of this class and of no other.
+func classed(t *testing.T, err, class error) *account.ProviderError {
+	t.Helper()
+	requireClass(t, err, class)
 	var said *account.ProviderError
 	require.ErrorAs(t, err, &said)
 	return said

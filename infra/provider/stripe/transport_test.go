@@ -47,7 +47,7 @@ func TestF31_NotReached(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		_, err := b.client.InitiateDeposit(ctx, b.deposit(1000, "EUR", ""))
 		cancel()
-		require.Equal(t, "no_answer", requireClass(t, err, account.ErrProviderUnknown).Code, base)
+		require.Equal(t, "no_answer", classed(t, err, account.ErrProviderUnknown).Code, base)
 		require.NotContains(t, err.Error(), stripetest.APIKey)
 	}
 }
@@ -86,7 +86,7 @@ func TestF83_PayeeThatIsGone(t *testing.T) {
 
 	b.stripe.CutOff(b.payee)
 	_, err = b.client.InitiateWithdraw(t.Context(), b.withdrawal(1000, "EUR"))
-	require.Equal(t, "payouts_disabled", requireClass(t, err, account.ErrProviderRefused).Code)
+	require.Equal(t, "payouts_disabled", classed(t, err, account.ErrProviderRefused).Code)
 	require.Empty(t, b.stripe.Kind("payout"))
 	require.Equal(t, true, b.stripe.Get(b.stripe.Kind("transfer")[0])["reversed"])
 }
