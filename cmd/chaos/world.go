@@ -159,7 +159,7 @@ func (w *world) live(ctx context.Context, number int, c cycle) error {
 			return err
 		}
 	}
-	if err := w.pass(ctx, between(w.settings.random(uint64(number)<<32), 100*time.Millisecond, 300*time.Millisecond)); err != nil {
+	if err := w.pass(ctx, between(w.settings.random(uint64(number)<<32), 100*time.Millisecond, 300*time.Millisecond)); err != nil { //nolint:gosec // a small number
 		stop()
 		return err
 	}
@@ -253,7 +253,7 @@ func (w *world) killPostgres(ctx context.Context) error {
 		return err
 	}
 	w.result.PostgresKills++
-	if err := w.pass(ctx, between(w.settings.random(uint64(w.result.PostgresKills)<<40), 0, 400*time.Millisecond)); err != nil {
+	if err := w.pass(ctx, between(w.settings.random(uint64(w.result.PostgresKills)<<40), 0, 400*time.Millisecond)); err != nil { //nolint:gosec // a count
 		return err
 	}
 	if err := w.postgres.Restart(ctx); err != nil {

@@ -108,7 +108,7 @@ func copyTree(ctx context.Context, from, to string) error {
 			continue // removed and not committed yet
 		}
 		if err == nil {
-			err = os.MkdirAll(filepath.Dir(filepath.Join(to, name)), 0o755)
+			err = os.MkdirAll(filepath.Dir(filepath.Join(to, name)), 0o750)
 		}
 		if err == nil {
 			err = os.WriteFile(filepath.Join(to, name), content, 0o644) //nolint:gosec // a copy

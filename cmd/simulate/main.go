@@ -130,7 +130,7 @@ func many(ctx context.Context, from uint64, n int) (*total, error) {
 				if enough || ctx.Err() != nil {
 					return ctx.Err()
 				}
-				seed := from + uint64(i)
+				seed := from + uint64(i) //nolint:gosec // a count
 				s, err := simulate(ctx, seed, folder, migrated)
 				if err != nil {
 					return fmt.Errorf("seed %d: %w", seed, err)

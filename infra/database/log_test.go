@@ -175,6 +175,7 @@ func TestLogQueriesUseTheirIndexes(t *testing.T) {
 		} {
 			rows, err := db.Reader().Raw(explain + query).Rows()
 			require.NoError(t, err)
+			defer func() { _ = rows.Close() }()
 			var plan strings.Builder
 			for rows.Next() {
 				columns, err := rows.Columns()
@@ -187,7 +188,6 @@ func TestLogQueriesUseTheirIndexes(t *testing.T) {
 				fmt.Fprintln(&plan, *cells[len(cells)-1].(*any))
 			}
 			require.NoError(t, rows.Err())
-			require.NoError(t, rows.Close())
 			assert.Contains(t, plan.String(), index, query)
 		}
 	})

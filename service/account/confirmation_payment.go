@@ -150,11 +150,11 @@ func (c *confirmation) fail(ctx context.Context, t *account.Transaction) error {
 // failedAfterCompleted: the payment stays completed, and the provider is asked. Only where it has taken its word back is what
 // it moved undone, by a transaction of its own.
 func (c *confirmation) failedAfterCompleted(ctx context.Context) error {
-	switch {
-	case c.belief == denied || c.belief == answered:
+	switch c.belief {
+	case denied, answered:
 		c.quarantine("failed_after_completed", "the provider reports a failure of a completed payment")
 		return nil
-	case c.belief == claimed:
+	case claimed:
 		return errAskProvider
 	}
 	c.alerts = append(c.alerts, "failed_after_completed")

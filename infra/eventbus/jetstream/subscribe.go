@@ -171,7 +171,7 @@ func (s *source) taken(message jetstream.Msg) *taken {
 		headers[name] = message.Headers().Get(name)
 	}
 	item := eventbus.Message{Body: message.Data(), Headers: headers}.Item()
-	item.Tries = int(min(meta.NumDelivered, 1<<20)) - 1 //nolint:gosec // bounded
+	item.Tries = int(min(meta.NumDelivered, 1<<20)) - 1
 	item.Settle = func(handled bool) { s.settle(seq, handled) }
 	return &taken{item: item, seq: seq}
 }

@@ -140,10 +140,10 @@ func (b *Bus) ensure(ctx context.Context, client *kgo.Client) error {
 	topic := kmsg.NewCreateTopicsRequestTopic()
 	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = b.broker.Name, -1, -1
 	if b.partitions > 0 {
-		topic.NumPartitions = int32(min(b.partitions, math.MaxInt16)) //nolint:gosec // bounded
+		topic.NumPartitions = int32(min(b.partitions, math.MaxInt16))
 	}
 	if b.replicas > 0 {
-		topic.ReplicationFactor = int16(min(b.replicas, math.MaxInt16)) //nolint:gosec // bounded
+		topic.ReplicationFactor = int16(min(b.replicas, math.MaxInt16))
 	}
 	request := kmsg.NewPtrCreateTopicsRequest()
 	request.Topics = append(request.Topics, topic)

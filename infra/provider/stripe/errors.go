@@ -46,7 +46,7 @@ func (c *Client) classify(err error, seen *note) error {
 		// Not our key is at fault, but the one account in whose name the call was made. Nothing was done.
 		return refusal(string(said.Code), cause)
 	case seen.status == http.StatusUnauthorized || seen.status == http.StatusForbidden:
-		return unknown("provider_credentials", fmt.Errorf("Stripe does not take our API key: %w", cause))
+		return unknown("provider_credentials", fmt.Errorf("our API key is not taken: %w", cause))
 	case seen.status >= 500 && seen.replayed:
 		return unknown("stored_failure", fmt.Errorf("%w: %w", errStoredFailure, cause))
 	case said.Type == stripe.ErrorTypeCard:

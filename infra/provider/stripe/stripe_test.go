@@ -3,6 +3,7 @@ package stripe_test
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -243,7 +244,7 @@ func requireClass(t *testing.T, err, class error) {
 	t.Helper()
 	require.ErrorIs(t, err, class)
 	for _, other := range []error{account.ErrProviderRefused, account.ErrProviderRetryable, account.ErrProviderUnknown, account.ErrProviderNotFound} {
-		if other != class {
+		if !errors.Is(class, other) {
 			require.NotErrorIs(t, err, other)
 		}
 	}

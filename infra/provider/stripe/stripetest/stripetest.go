@@ -17,7 +17,7 @@ import (
 )
 
 // APIKey is the key that the server takes.
-const APIKey = "sk_test_of_the_stand_in"
+const APIKey = "sk_test_of_the_stand_in" //nolint:gosec // of a stand-in in the tests' own process
 
 // object is one of Stripe's objects, as it goes over the wire.
 type object = map[string]any
