@@ -55,6 +55,35 @@ func TestF79_ReturnBeforePaidWaitsForIt(t *testing.T) {
 	})
 }
 
+// TestF79_F81_ReturnWaitsForAPayoutThatHadFailedHere: the bank fails a payout, makes it all the same, and a part comes back; the last of
+// it is told first.
+func TestF79_F81_ReturnWaitsForAPayoutThatHadFailedHere(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		c := r.user()
+		euros := c.open("EUR")
+		c.paid(euros, "100.00", "EUR")
+		w := c.withdraw(euros, "80.00", "EUR")
+		id, payment := w.text(t, "id"), w.text(t, "payment_id")
+		r.fail(payment)
+		c.await(id, "failed")
+		r.quiet()
+		r.holdWebhooks()
+		r.done("/payments/"+payment+"/complete", `{"force":true}`)
+		r.done("/payments/"+payment+"/return", `{"amount":3000}`)
+		require.Equal(t, 200, r.webhook("evt_first", event("payout.returned", payment, id, 3000, "EUR")))
+		require.Equal(t, "parked: the payment is not completed yet", r.inbox("evt_first"))
+		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
+		require.Equal(t, 200, r.webhook("evt_second", event("payment.completed", payment, id, 8000, "EUR")))
+		r.until(func() bool {
+			r.advance(time.Second)
+			return len(r.followers(id)) == 1
+		}, "it is credited")
+		require.Equal(t, "completed", r.statusIn(id))
+		require.EqualValues(t, 50_00, r.posted(euros))
+		r.releaseWebhooks()
+	})
+}
+
 func TestF41_FailedAfterCompletedIsAskedAbout(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		c := r.user()

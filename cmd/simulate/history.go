@@ -73,6 +73,7 @@ type simulation struct {
 	trace      []string
 	findings   []string
 	deaths     int
+	days       int
 }
 
 // simulate runs the history of a seed and says what was wrong with it.
@@ -202,7 +203,10 @@ func (s *simulation) step(ctx context.Context) string {
 	case n < 99:
 		s.clock.forward(time.Duration(s.random.IntN(120)) * time.Second)
 		return "time passes"
+	case s.days == 2: // after a third, an event that waits for another is a person's to decide
+		return "nothing happens"
 	default:
+		s.days++
 		s.clock.forward(25 * time.Hour)
 		return "a day passes"
 	}

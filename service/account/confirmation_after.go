@@ -127,10 +127,7 @@ func (c *confirmation) payoutReturned(ctx context.Context) error {
 	case t.Type != account.TypeWithdraw:
 		c.quarantine("unreadable_event", "a returned payout of what is no withdrawal")
 		return nil
-	case t.Status() == account.PaymentStatusFailed:
-		c.verdict(account.InboxProcessed, "the payout was never completed here")
-		return nil
-	case t.Status() != account.PaymentStatusCompleted:
+	case t.Status() != account.PaymentStatusCompleted: // also one that failed here: it may have been made all the same
 		c.park("the payment is not completed yet")
 		return nil
 	}
