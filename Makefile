@@ -1,7 +1,7 @@
 # Plain POSIX sh and Go; `make` alone lists the targets.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint demo verify soak crash chaos chaos-full simulate mutate reliability bench microbench fuzz build generate
+.PHONY: help run test race lint demo verify soak overload crash chaos chaos-full simulate mutate reliability bench microbench fuzz build generate
 
 # Nothing here needs a C compiler, except for race.
 export CGO_ENABLED = 0
@@ -56,6 +56,9 @@ verify: ## check the invariants of the books in DATABASE_URL
 
 soak: ## 64 clients on one account for 10 s on each database, with the bounds on memory and start
 	@FLORIN_SOAK=10s $(PGRUN) go test -count=1 -v -run '^TestF95_Soak$$' ./cmd/florin
+
+overload: ## five times what the server can do, for ten minutes on each database
+	@FLORIN_OVERLOAD=10m $(PGRUN) go test -count=1 -v -timeout 40m -run '^TestF123_' ./cmd/florin
 
 crash: ## kill the server at every crash point, again and again
 	@FLORIN_CRASH_ROUNDS=10 $(PGRUN) go test -count=1 -timeout 60m -run '^Test((F3|F4|F12|F21|F22|F59|F60|F61|F75|F90|F107|F108)_|F121_Killed|CrashPlans)' ./cmd/florin
