@@ -84,8 +84,11 @@ func (l *listeners) stream(ctx context.Context, address string, u *customer) err
 	}
 	lines := bufio.NewReader(socket)
 	status, err := lines.ReadString('\n')
-	if err != nil || status != "HTTP/1.1 200 OK\r\n" {
-		return fmt.Errorf("answered %q: %w", status, err)
+	if err != nil {
+		return err
+	}
+	if status != "HTTP/1.1 200 OK\r\n" {
+		return fmt.Errorf("answered %q", status)
 	}
 	l.reading.Go(func() {
 		for {

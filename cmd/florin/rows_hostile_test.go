@@ -215,8 +215,8 @@ func allocated() int64 {
 	return int64(stats.TotalAlloc)
 }
 
-// TestF57_SlowAndIdleConnectionsDisturbNobody: that they are closed in the end, by the read timeout, webapi/middleware tests.
-func TestF57_SlowAndIdleConnectionsDisturbNobody(t *testing.T) {
+// TestF57_S26_SlowAndIdleConnectionsDisturbNobody: that they are closed in the end, by the read timeout, webapi/middleware tests.
+func TestF57_S26_SlowAndIdleConnectionsDisturbNobody(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		c := r.user()
 		euros := c.open("EUR")
