@@ -16,6 +16,8 @@ FUZZTIME = 60s
 BENCH =
 # What make chaos does: make chaos CHAOS="-seed 7 -kills 20 -database sqlite"; -h lists the flags.
 CHAOS =
+# Events pile up while each broker is away, on each database, and drain when it is there.
+DRAIN = $(PGRUN) go test -count=1 -v -timeout 120m -run '^TestF109_BacklogDrainsInOrder$$' ./cmd/florin
 # How many histories make simulate runs.
 N = 10000
 SEED =
@@ -33,10 +35,11 @@ test: ## run every test, on SQLite and on PostgreSQL
 reliability: ## write docs/reliability.md from what the last make test has left
 	@go run ./cmd/reliability
 
+# One package at a time: the detector makes everything several times as slow, and time limits are of the real world.
 race: ## run every test under the race detector; needs a C compiler
 	@command -v $${CC:-cc} >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1 || command -v clang >/dev/null 2>&1 || \
 		{ echo "make race: the race detector needs a C compiler (cc, gcc or clang), and none was found" >&2; exit 1; }
-	@CGO_ENABLED=1 $(PGRUN) go test -race -timeout 120m $(PKG)
+	@CGO_ENABLED=1 $(PGRUN) go test -race -p 1 -timeout 120m $(PKG)
 
 lint: ## check formatting, generated files, vet, and the linters of .golangci.yml
 	@unformatted=$$(gofmt -l cmd domain infra migrations pkg service webapi); \
@@ -66,10 +69,12 @@ crash: ## kill the server at every crash point, again and again
 chaos: ## kill server and database under load, 100 and 10 times on each database, and check everything behind it
 	@mkdir -p bin && go run ./cmd/chaos -json bin/chaos.json $(CHAOS)
 	@go run ./cmd/simulate -n 10000
+	@FLORIN_DRAIN=100000 $(DRAIN)
 
 chaos-full: ## the same a hundred times over, with other seeds, and a report in bin/chaos-full.json: many hours
 	@mkdir -p bin && go run ./cmd/chaos -runs 100 -json bin/chaos-full.json $(CHAOS)
 	@go run ./cmd/simulate -n 1000000
+	@FLORIN_DRAIN=1000000 $(DRAIN)
 
 simulate: ## N seeded histories of the payment flow in one process; SEED=n runs one again with all its steps
 	@go run ./cmd/simulate $(if $(SEED),-seed $(SEED),-n $(N))

@@ -71,11 +71,13 @@ type App struct {
 	mail        *mailsvc.Service // nil without SMTP_URL
 	log         *database.Log
 	subscribers map[string]eventbus.PositionedHandler
-	sinks       []*sink
-	mock        *mock.Client   // nil in production
-	stripe      *stripe.Client // nil without a key
-	providers   map[string]account.PaymentProvider
-	payouts     *payout.Service
+	// batchSubscribers are the sinks and whoever else takes many events at once.
+	batchSubscribers map[string]batchSubscriber
+	sinks            []*sink
+	mock             *mock.Client   // nil in production
+	stripe           *stripe.Client // nil without a key
+	providers        map[string]account.PaymentProvider
+	payouts          *payout.Service
 
 	payoutAccounts *database.PayoutAccounts
 	bankServer     *http.Server
@@ -94,6 +96,12 @@ type App struct {
 	closers              []func(context.Context) error
 	stopOnce             sync.Once
 	stopErr              error
+}
+
+// batchSubscriber is a durable reader of the log that takes many events at once.
+type batchSubscriber struct {
+	handle eventbus.BatchHandler
+	pass   relay.PassOver // nil where every event is wanted
 }
 
 // stage is loops that end together.
@@ -129,8 +137,12 @@ func (a *App) Start() {
 			return a.Subscriptions.SubscribePositioned(ctx, name, handle)
 		})
 	}
+	for name, s := range a.batchSubscribers {
+		a.loop("subscriber "+name, a.delivery, func(ctx context.Context) error {
+			return a.Subscriptions.SubscribeBatch(ctx, name, s.pass, s.handle)
+		})
+	}
 	a.startWebhooks()
-	a.startSinks()
 	a.startMail()
 	a.loop("redriver", a.delivery, afterStart(a.Letters.NewRedriver(a.durable(), a.redeliver).Run))
 	a.loop("sweep", a.work, afterStart(a.Sweep.Run))

@@ -126,7 +126,7 @@ func drain(t *testing.T, dialect database.Dialect, scheme string, run brokerRun)
 	total := backlog(t)
 	expected := pile(t, db, log, settings, total)
 
-	s := relay.NewDurableBatch(log, database.NewLeases(db, systemClock), settings, brokers[0].SubscriberName(), bus.PublishBatch)
+	s := relay.NewDurableBatch(log, database.NewLeases(db, systemClock), settings, brokers[0].SubscriberName(), nil, bus.PublishBatch)
 	for range eventbustest.Retry.Tries + 2 { // for longer than an event's tries
 		settled, err := s.RunOnce(t.Context())
 		require.ErrorIs(t, err, eventbus.ErrAway)

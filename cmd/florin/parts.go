@@ -39,10 +39,8 @@ func (a *App) redeliver(ctx context.Context, letter account.DeadLetter) error {
 		return fmt.Errorf("event of dead letter %s: %w", letter.ID, err)
 	}
 	event := eventbus.PositionedEvent{Position: kept.Position, Event: kept.Data}
-	for _, s := range a.sinks {
-		if s.name == letter.SourceName {
-			return s.publish(ctx, []eventbus.PositionedEvent{event})[0]
-		}
+	if s, ok := a.batchSubscribers[letter.SourceName]; ok {
+		return s.handle(ctx, []eventbus.PositionedEvent{event})[0]
 	}
 	return a.subscribers[letter.SourceName](ctx, event)
 }

@@ -95,6 +95,9 @@ func (r *rig) configure(dialect database.Dialect, tune ...func(*Config, *Options
 		// Once at the start; tests that want more say when.
 		Reconcile: reconcile.Config{Look: time.Hour},
 	}
+	if dialect == database.SQLite {
+		r.options.ConnWait = 10 * time.Second // a race detector or a busy machine is no reason to fail
+	}
 	for _, f := range tune {
 		f(&r.config, &r.options)
 	}

@@ -155,7 +155,11 @@ func (a answer) outcome(t testing.TB) string {
 
 // impatient makes the program give a provider that does not answer up soon.
 func impatient(_ *Config, o *Options) {
-	o.Limits = accountsvc.Limits{ReplyWithin: 400 * time.Millisecond, CallTimeout: 800 * time.Millisecond}
+	within := 400 * time.Millisecond
+	if underRace {
+		within *= 5
+	}
+	o.Limits = accountsvc.Limits{ReplyWithin: within, CallTimeout: 2 * within}
 }
 
 // journal is a log that can be read while it is written.

@@ -72,27 +72,16 @@ func (a *App) openSinks() error {
 		}
 		a.closers = append(a.closers, func(context.Context) error { return bus.Close() })
 		name := broker.SubscriberName()
-		a.sinks = append(a.sinks, &sink{name: name, bus: bus, took: func(took time.Duration) { a.Metrics.Published(name, took) }})
+		s := &sink{name: name, bus: bus, took: func(took time.Duration) { a.Metrics.Published(name, took) }}
+		a.sinks = append(a.sinks, s)
+		a.batchSubscribers[name] = batchSubscriber{handle: s.publish}
 	}
 	return nil
 }
 
 // durable is the names of those who follow the log with a stored cursor.
 func (a *App) durable() []string {
-	names := slices.Sorted(maps.Keys(a.subscribers))
-	for _, s := range a.sinks {
-		names = append(names, s.name)
-	}
-	return names
-}
-
-// startSinks begins to publish.
-func (a *App) startSinks() {
-	for _, s := range a.sinks {
-		a.loop("sink "+s.name, a.delivery, func(ctx context.Context) error {
-			return a.Subscriptions.SubscribeBatch(ctx, s.name, s.publish)
-		})
-	}
+	return slices.AppendSeq(slices.Collect(maps.Keys(a.subscribers)), maps.Keys(a.batchSubscribers))
 }
 
 // publish is the sink's work, and keeps whether the broker took it.

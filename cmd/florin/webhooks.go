@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"florin/infra/database"
 	"florin/infra/notify/webhook"
-	"florin/pkg/eventbus"
 	accountsvc "florin/service/account"
 	"florin/service/notification"
 )
@@ -41,15 +39,13 @@ func (a *App) buildWebhooks(options Options) error {
 	a.Webhooks = webhooksOut{
 		Service: notification.NewWebhooks(notification.WebhookDeps{Endpoints: store, Vault: vault, Clock: a.Clock, KeyHash: accountsvc.KeyHash,
 			AllowPrivate: a.Config.WebhookAllowPrivate, Woken: deliverer.Wake}),
-		Fanout:    notification.NewFanout(a.log, store, a.Clock, deliverer.Wake),
+		Fanout:    notification.NewFanout(store, a.Clock, deliverer.Wake),
 		Deliverer: deliverer,
 		Resealer:  notification.Resealer{Store: store, Vault: vault, Log: a.Log, Every: time.Hour, Alert: a.Metrics.Alert},
 		store:     store, vault: vault,
 	}
 	if !options.SubscribersAlone {
-		subscribers := map[string]eventbus.PositionedHandler{notification.FanoutName: a.Webhooks.Fanout.Handle}
-		maps.Copy(subscribers, a.subscribers)
-		a.subscribers = subscribers
+		a.batchSubscribers[notification.FanoutName] = batchSubscriber{a.Webhooks.Fanout.Handle, a.Webhooks.Fanout.PassOver}
 	}
 	return a.Metrics.ObserveDeliveries(a.waitingWebhooks)
 }

@@ -62,6 +62,8 @@ func systemClock() time.Time { return time.Now().UTC().Truncate(time.Microsecond
 type Options struct {
 	Clock account.Clock // the system's when nil
 	Log   *slog.Logger  // slog.Default() when nil
+	// ConnWait is the longest wait for a connection of the database; the standard one when 0.
+	ConnWait time.Duration
 	// Passwords hashes; at the standard cost when nil.
 	Passwords *auth.Passwords
 	// Sweep tunes the sweep; Due, Payments, Clock and Log are set here.
@@ -118,7 +120,7 @@ func (a *App) build(ctx context.Context, options Options) error {
 	if err := a.openTelemetry(ctx); err != nil {
 		return err
 	}
-	if err := a.openDatabase(ctx); err != nil {
+	if err := a.openDatabase(ctx, options.ConnWait); err != nil {
 		return err
 	}
 	if err := a.openListeners(ctx); err != nil {
@@ -136,7 +138,7 @@ func (a *App) build(ctx context.Context, options Options) error {
 	if err := a.buildLog(ctx, options); err != nil {
 		return err
 	}
-	a.subscribers = options.Subscribers
+	a.subscribers, a.batchSubscribers = options.Subscribers, map[string]batchSubscriber{}
 	if err := a.openSinks(); err != nil {
 		return err
 	}
@@ -168,8 +170,8 @@ func (a *App) openTelemetry(ctx context.Context) (err error) {
 }
 
 // openDatabase opens the store and brings its schema up to date, under a lock where several servers start at once.
-func (a *App) openDatabase(ctx context.Context) (err error) {
-	if a.DB, err = database.Open(ctx, string(a.Config.DatabaseURL), database.Options{Logger: a.Log}); err != nil {
+func (a *App) openDatabase(ctx context.Context, connWait time.Duration) (err error) {
+	if a.DB, err = database.Open(ctx, string(a.Config.DatabaseURL), database.Options{Logger: a.Log, ConnWait: connWait}); err != nil {
 		return err
 	}
 	a.closers = append(a.closers, func(context.Context) error { return a.DB.Close() })

@@ -73,8 +73,8 @@ type Queue interface {
 	ClaimEndpoints(ctx context.Context, now time.Time, limit int, until func(tries int) time.Time) ([]Claim, error)
 	// DueDeliveries are the claim's deliveries that are due, in the order in which they are; none when it is lost.
 	DueDeliveries(ctx context.Context, c Claim, now time.Time, limit int) ([]Delivery, error)
-	// Record stores the result of an attempt. ErrLeaseLost.
-	Record(ctx context.Context, c Claim, r Result) error
+	// Record stores the results of attempts, the oldest first, in one commit: all or none. ErrLeaseLost.
+	Record(ctx context.Context, c Claim, results []Result) error
 	// Release gives the endpoint back. If more is due, it is so behind all others that are due now.
 	Release(ctx context.Context, c Claim, now time.Time) error
 }

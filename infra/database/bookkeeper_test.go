@@ -234,7 +234,7 @@ func (k *bookkeeper) position() {
 	log := database.NewLog(k.db, func() time.Time { return k.now })
 	waiting, err := log.Waiting(k.t.Context(), 10_000)
 	require.NoError(k.t, err)
-	require.NoError(k.t, log.AssignPositions(k.t.Context(), 1, waiting))
+	require.NoError(k.t, assign(k.t, log, 1, waiting))
 }
 
 func count(t testing.TB, db *database.DB, query string, args ...any) int {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -17,8 +18,8 @@ type Listener struct {
 	URL string
 	// RelayNudged is called when another server's events wait for a relay; it must not block.
 	RelayNudged func()
-	// LogGrew is called when events got positions; it must not block.
-	LogGrew func()
+	// LogGrew is called when events got positions, with the last of them, or 0 where it is not known; it must not block.
+	LogGrew func(position int64)
 	// Logger is slog.Default() when nil.
 	Logger *slog.Logger
 	// RetryMin and RetryMax bound the growing time between two attempts to connect: 100 ms and 10 s when 0.
@@ -83,7 +84,7 @@ func (l Listener) listen(ctx context.Context, connected func()) error {
 	connected()
 	// Whatever was notified before the connection stood is found by looking once.
 	l.RelayNudged()
-	l.LogGrew()
+	l.LogGrew(0)
 	for {
 		if err := l.next(ctx, conn); err != nil {
 			return err
@@ -98,7 +99,9 @@ func (l Listener) next(ctx context.Context, conn *pgx.Conn) error {
 	notification, err := conn.WaitForNotification(waiting)
 	switch {
 	case err == nil && notification.Channel == logChannel:
-		l.LogGrew()
+		// What is no position only says that there is something to see.
+		position, _ := strconv.ParseInt(notification.Payload, 10, 64)
+		l.LogGrew(position)
 	case err == nil:
 		l.RelayNudged()
 	case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):

@@ -30,7 +30,7 @@ func TestListenerHearsAndComesBack(t *testing.T) {
 	}
 	listener := database.Listener{
 		URL: url, Logger: slog.New(slog.DiscardHandler), RetryMin: time.Millisecond, RetryMax: 10 * time.Millisecond,
-		LogGrew: func() { grew <- struct{}{} }, RelayNudged: func() { nudged <- struct{}{} },
+		LogGrew: func(int64) { grew <- struct{}{} }, RelayNudged: func() { nudged <- struct{}{} },
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -43,7 +43,7 @@ func TestListenerHearsAndComesBack(t *testing.T) {
 		await(nudged)
 		events := eventbustest.Events(2)
 		require.NoError(t, databasetest.CommitEvents(t.Context(), db, events...))
-		require.NoError(t, log.AssignPositions(t.Context(), 1, waiting(t, log)))
+		require.NoError(t, assign(t, log, 1, waiting(t, log)))
 		await(grew)
 		require.Empty(t, grew, "one notification a batch")
 		require.Empty(t, nudged)

@@ -38,18 +38,17 @@ func (l *Log) Waiting(ctx context.Context, limit int) (waiting []eventbus.Waitin
 	return waiting, toErrs("read batches without position", err)
 }
 
-// AssignPositions gives the batches the next positions in the order given, in one commit: all or none. eventbus.ErrFenced
-// where a relay with a higher fence has worked, eventbus.ErrStale where one of them has a position already.
+// AssignPositions gives the batches the next positions in the order given, in one commit: all or none. It returns the last of
+// them. eventbus.ErrFenced where a relay with a higher fence has worked, eventbus.ErrStale where one of them has a position already.
 // Where the commit's outcome is unknown the error is errs.Unavailable; what still waits is then seen by reading again.
-func (l *Log) AssignPositions(ctx context.Context, fence int64, batches []eventbus.WaitingBatch) error {
+func (l *Log) AssignPositions(ctx context.Context, fence int64, batches []eventbus.WaitingBatch) (last int64, err error) {
 	if len(batches) == 0 {
-		return nil
+		return 0, nil
 	}
 	events := eventbus.EventsIn(batches)
-	err := l.db.inTx(ctx, func(tx *gorm.DB) error {
+	err = l.db.inTx(ctx, func(tx *gorm.DB) error {
 		// The head's row lock also makes batches commit in the order of their positions, so that no reader can see a
 		// position while a lower one is still to come.
-		var last int64
 		head := tx.Raw(`UPDATE log_head SET position = position + ?, fence = ? WHERE id = 1 AND fence <= ? RETURNING position`,
 			events, fence, fence).Scan(&last)
 		if head.Error != nil {
@@ -67,7 +66,7 @@ func (l *Log) AssignPositions(ctx context.Context, fence int64, batches []eventb
 	if errors.Is(err, errUnique) {
 		err = fmt.Errorf("%w: %w", eventbus.ErrStale, err)
 	}
-	return toErrs("assign positions", err)
+	return last, toErrs("assign positions", err)
 }
 
 // mark gives the batches their positions from first on, in a statement that the two databases do not share: a list is a
@@ -174,10 +173,11 @@ func (l *Log) OpenCursor(ctx context.Context, name string, start int64) (positio
 }
 
 // MoveCursor stores how far a subscriber has come. eventbus.ErrFenced where its lease is somebody else's by now or the
-// cursor no longer stands where it did.
+// cursor no longer stands where it did. A database that is killed may forget a move of its last second: what was handled
+// then comes again, as after every crash between a handler and its cursor.
 func (l *Log) MoveCursor(ctx context.Context, move eventbus.CursorMove) error {
 	moved := l.db.Writer().WithContext(ctx).Exec(`UPDATE subscribers SET position = ?, updated_at = ? WHERE name = ? AND position = ?
-		AND EXISTS (SELECT 1 FROM leases WHERE leases.name = ? AND leases.fence = ?)`,
+		AND EXISTS (SELECT 1 FROM leases WHERE leases.name = ? AND leases.fence = ?)`+l.db.unhurried(),
 		move.To, l.now().UTC(), move.Name, move.From, move.Lease, move.Fence)
 	if moved.Error == nil && moved.RowsAffected == 0 {
 		return fmt.Errorf("move cursor of %s: %w", move.Name, eventbus.ErrFenced)

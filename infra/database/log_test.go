@@ -32,6 +32,11 @@ func waiting(t testing.TB, log *database.Log) []eventbus.WaitingBatch {
 	return batches
 }
 
+func assign(t testing.TB, log *database.Log, fence int64, batches []eventbus.WaitingBatch) error {
+	_, err := log.AssignPositions(t.Context(), fence, batches)
+	return err
+}
+
 func TestLogGivesPositionsInTheOrderAsked(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		log := database.NewLog(db, atLogNow)
@@ -45,7 +50,7 @@ func TestLogGivesPositionsInTheOrderAsked(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, first, 10)
 		all := waiting(t, log)
-		require.NoError(t, log.AssignPositions(t.Context(), 7, all))
+		require.NoError(t, assign(t, log, 7, all))
 		require.Empty(t, waiting(t, log))
 		databasetest.CheckLog(t, db)
 		for after := range int64(len(events) + 1) { // each place within a batch, its edges, and the end
@@ -57,9 +62,9 @@ func TestLogGivesPositionsInTheOrderAsked(t *testing.T) {
 				require.Equal(t, eventbus.PositionedEvent{Position: position, Event: events[position-1]}, e)
 			}
 		}
-		require.ErrorIs(t, log.AssignPositions(t.Context(), 6, all[:1]), eventbus.ErrFenced)
-		require.ErrorIs(t, log.AssignPositions(t.Context(), 7, all[:1]), eventbus.ErrStale)
-		require.NoError(t, log.AssignPositions(t.Context(), 1, nil))
+		require.ErrorIs(t, assign(t, log, 6, all[:1]), eventbus.ErrFenced)
+		require.ErrorIs(t, assign(t, log, 7, all[:1]), eventbus.ErrStale)
+		require.NoError(t, assign(t, log, 1, nil))
 	})
 }
 
@@ -86,7 +91,7 @@ func TestLogRefusesAPayloadThatCannotBeRead(t *testing.T) {
 		require.NoError(t, db.Writer().Exec(`INSERT INTO event_batches (id, events, at) VALUES (77, 1, ?)`, logNow).Error)
 		require.NoError(t, db.Writer().Exec(`INSERT INTO payment_events (batch_id, n, id, transaction_id, seq, to_status, cause, payload, at)
 			VALUES (77, 1, ?, ?, 2, 'pending', 'request', 'not JSON', ?)`, uuid.New(), events[0].TransactionID, logNow).Error)
-		require.NoError(t, log.AssignPositions(t.Context(), 1, waiting(t, log)))
+		require.NoError(t, assign(t, log, 1, waiting(t, log)))
 		_, err := log.ReadAfter(t.Context(), 0, 10)
 		require.ErrorContains(t, err, "position 2", "a poison row must be named, not dropped")
 	})
@@ -160,7 +165,7 @@ func TestLogQueriesUseTheirIndexes(t *testing.T) {
 		for range 2000 {
 			require.NoError(t, databasetest.CommitEvents(t.Context(), db, eventbustest.Events(1)...))
 		}
-		require.NoError(t, log.AssignPositions(t.Context(), 1, waiting(t, log)))
+		require.NoError(t, assign(t, log, 1, waiting(t, log)))
 		require.NoError(t, databasetest.CommitEvents(t.Context(), db, eventbustest.Events(3)...))
 		explain := "EXPLAIN "
 		if db.Dialect() == database.SQLite {
@@ -207,7 +212,7 @@ func BenchmarkAssignPositions(b *testing.B) {
 				b.StartTimer()
 				batches := waiting(b, log)
 				require.Len(b, batches, 500)
-				require.NoError(b, log.AssignPositions(b.Context(), 1, batches))
+				require.NoError(b, assign(b, log, 1, batches))
 			}
 		})
 	}

@@ -17,7 +17,7 @@ import (
 	"florin/pkg/crashpoint"
 )
 
-// migrationTries is how often a migration of an SQLite file starts again because another process was quicker.
+// migrationTries is how often a migration of an SQLite file starts again although the version has not moved.
 const migrationTries = 5
 
 // Migration is one step of the schema.
@@ -37,12 +37,12 @@ func Migrate(ctx context.Context, db *DB) error {
 	if upToDate(ctx, db) {
 		return nil
 	}
-	for try := 1; ; try++ {
+	for tries := 1; ; tries++ {
 		before, _, err := Version(ctx, db)
 		if err == nil {
 			err = migrateOnce(ctx, db)
 		}
-		if err == nil || ctx.Err() != nil || try == migrationTries || db.dialect == Postgres {
+		if err == nil || ctx.Err() != nil || tries == migrationTries || db.dialect == Postgres {
 			return toErrs("migrate", err)
 		}
 		// Nothing but the file's own lock keeps two processes apart here. The later one finds the tables built, and a
@@ -50,6 +50,9 @@ func Migrate(ctx context.Context, db *DB) error {
 		after, _, versionErr := Version(ctx, db)
 		if !errors.Is(classify(err), errRetry) && (versionErr != nil || after == before) {
 			return toErrs("migrate", err)
+		}
+		if versionErr == nil && after > before {
+			tries = 0 // another process may be quicker at every step
 		}
 	}
 }

@@ -179,7 +179,7 @@ func logSteps(t *testing.T, db *database.DB) []step {
 	return []step{
 		{"age of the oldest event", func() error { _, _, err := log.OldestWaiting(ctx); return err }},
 		{"waiting batches", func() (err error) { waiting, err = log.Waiting(ctx, 100); return err }},
-		{"positions", func() error { return log.AssignPositions(ctx, 1, waiting) }},
+		{"positions", func() error { return assign(t, log, 1, waiting) }},
 		{"head", func() (err error) { head, err = log.Head(ctx); return err }},
 		{"newest events", func() error { _, err := log.ReadAfter(ctx, head-5, 100); return err }},
 		{"old events", func() error { _, err := log.ReadAfter(ctx, 1_000, 100); return err }},

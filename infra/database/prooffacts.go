@@ -56,9 +56,12 @@ type accountFact struct {
 // readFacts reads what the proof of the transactions and accounts needs.
 func readFacts(tx *gorm.DB, transactions, accounts []uuid.UUID) (*facts, error) {
 	if tx.Name() == string(Postgres) {
-		// Some hundred ids are enough for the planner to read a small table whole, and to go on doing so when it has grown.
-		if err := tx.Exec("SET LOCAL enable_seqscan = off").Error; err != nil {
-			return nil, err
+		// Some hundred ids are enough for the planner to read a small table or its index whole, and to go on doing so when it has
+		// grown.
+		for _, way := range []string{"seqscan", "hashjoin", "mergejoin"} {
+			if err := tx.Exec("SET LOCAL enable_" + way + " = off").Error; err != nil {
+				return nil, err
+			}
 		}
 	}
 	f := &facts{transactions: map[uuid.UUID]transactionRow{}, touched: sorted(transactions), entries: map[uuid.UUID][]entryFact{},

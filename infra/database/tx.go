@@ -47,6 +47,16 @@ func (db *DB) inTx(ctx context.Context, fn func(tx *gorm.DB) error) (err error) 
 	return commitOutcome(begun.Commit().Error)
 }
 
+// unhurried ends the condition of a statement in a transaction whose loss does no harm: its commit does not wait for the disk.
+// Only a database that is killed loses one, of its last second, and with it all that were committed later; so it is for work that
+// is then done again. SQLite cannot do that for one transaction among others.
+func (db *DB) unhurried() string {
+	if db.dialect == Postgres {
+		return " AND set_config('synchronous_commit', 'off', true) = 'off'"
+	}
+	return ""
+}
+
 // commitOutcome tells a transaction that is gone from one that may have been committed. It serves whoever sends COMMIT himself.
 //
 // pgconn.SafeToRetry is no help: pgx reports a connection that broke after COMMIT was sent as "conn closed", and calls

@@ -47,7 +47,8 @@ func (w *Webhooks) AddDeliveries(ctx context.Context, deliveries []notification.
 	}
 	err := w.db.inTx(ctx, func(tx *gorm.DB) error {
 		var endpoints []endpointRow
-		err := tx.Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).Where("id IN ? AND status = 'enabled'", concerned).
+		// The cursor behind the events is committed later, and so is lost with the deliveries or not at all.
+		err := tx.Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).Where("id IN ? AND status = 'enabled'"+w.db.unhurried(), concerned).
 			Order("id").Find(&endpoints).Error
 		if err != nil {
 			return err

@@ -67,35 +67,45 @@ func (w *Webhooks) DueDeliveries(ctx context.Context, c notification.Claim, now 
 }
 
 // Record implements notification.Queue.
-func (w *Webhooks) Record(ctx context.Context, c notification.Claim, r notification.Result) error {
-	attempt, err := attemptToRow(r.Delivery.ID, r.Attempt)
-	if err != nil {
+func (w *Webhooks) Record(ctx context.Context, c notification.Claim, results []notification.Result) error {
+	attempts, err := convertAll(results, func(r notification.Result) (attemptRow, error) { return attemptToRow(r.Delivery.ID, r.Attempt) })
+	if err != nil || len(results) == 0 {
 		return err
 	}
 	err = w.db.inTx(ctx, func(tx *gorm.DB) error {
-		endpoint, err := lockClaimed(tx, c)
+		endpoint, err := w.lockClaimed(tx, c)
 		if err != nil {
 			return err
 		}
-		d := deliveryToRow(r.Delivery)
-		moved := tx.Exec(`UPDATE webhook_deliveries SET status = ?, tries = ?, attempted = ?, next_attempt_at = ?, finished_at = ?
-			WHERE id = ? AND status = 'pending' AND attempted = ?`,
-			d.Status, d.Tries, d.Attempted, d.NextAttemptAt, d.Finished, d.ID, d.Attempted-1)
-		if moved.Error != nil {
-			return moved.Error
+		for _, r := range results {
+			if err := moveDelivery(tx, r); err != nil {
+				return err
+			}
 		}
-		if moved.RowsAffected != 1 {
-			return notification.ErrLeaseLost
-		}
-		if err := tx.Create(&attempt).Error; err != nil {
+		if err := tx.Create(&attempts).Error; err != nil {
 			return err
 		}
-		if err := recordHealth(tx, endpoint, r); err != nil || r.Dead == nil {
-			return err
-		}
-		return tx.Create(new(deadLetterToRow(*r.Dead))).Error
+		return recordHealth(tx, endpoint, results[len(results)-1])
 	})
-	return toErrs("record webhook attempt", err)
+	return toErrs("record webhook attempts", err)
+}
+
+// moveDelivery writes what came of an attempt to a delivery that nobody else has moved.
+func moveDelivery(tx *gorm.DB, r notification.Result) error {
+	d := deliveryToRow(r.Delivery)
+	moved := tx.Exec(`UPDATE webhook_deliveries SET status = ?, tries = ?, attempted = ?, next_attempt_at = ?, finished_at = ?
+		WHERE id = ? AND status = 'pending' AND attempted = ?`,
+		d.Status, d.Tries, d.Attempted, d.NextAttemptAt, d.Finished, d.ID, d.Attempted-1)
+	if moved.Error != nil {
+		return moved.Error
+	}
+	if moved.RowsAffected != 1 {
+		return notification.ErrLeaseLost
+	}
+	if r.Dead == nil {
+		return nil
+	}
+	return tx.Create(new(deadLetterToRow(*r.Dead))).Error
 }
 
 // recordHealth writes nothing for an endpoint that goes on to answer well, which is most of them.
@@ -120,10 +130,12 @@ func recordHealth(tx *gorm.DB, endpoint endpointRow, r notification.Result) erro
 	return tx.Model(&endpointRow{}).Where("id = ?", endpoint.ID).Updates(changes).Error
 }
 
-// lockClaimed locks the endpoint if it is still the claim's. notification.ErrLeaseLost.
-func lockClaimed(tx *gorm.DB, c notification.Claim) (endpointRow, error) {
+// lockClaimed locks the endpoint if it is still the claim's. notification.ErrLeaseLost. What follows in the transaction is
+// unhurried: an attempt whose record is lost is made again, as after every crash behind an answer.
+func (w *Webhooks) lockClaimed(tx *gorm.DB, c notification.Claim) (endpointRow, error) {
 	var rows []endpointRow
-	err := tx.Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).Where("id = ? AND fence = ?", c.Endpoint.ID(), c.Fence).Find(&rows).Error
+	err := tx.Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).Where("id = ? AND fence = ?"+w.db.unhurried(), c.Endpoint.ID(), c.Fence).
+		Find(&rows).Error
 	if err != nil {
 		return endpointRow{}, err
 	}
@@ -136,7 +148,7 @@ func lockClaimed(tx *gorm.DB, c notification.Claim) (endpointRow, error) {
 // Release implements notification.Queue.
 func (w *Webhooks) Release(ctx context.Context, c notification.Claim, now time.Time) error {
 	err := w.db.inTx(ctx, func(tx *gorm.DB) error {
-		endpoint, err := lockClaimed(tx, c)
+		endpoint, err := w.lockClaimed(tx, c)
 		if err != nil || endpoint.Status != string(notification.EndpointEnabled) {
 			return err
 		}

@@ -3,7 +3,6 @@ package notification
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -51,8 +50,11 @@ type DeliverConfig struct {
 	Spread func(time.Duration) time.Duration
 }
 
-// dueBatch is how many deliveries of an endpoint are read at once.
+// dueBatch is how many deliveries of an endpoint are read, and recorded, at once.
 const dueBatch = 10
+
+// recordAfter is how old an attempt may become, while others are made, before it is recorded.
+const recordAfter = time.Second
 
 // recordWithin bounds what is written about an attempt, also when the server stops.
 const recordWithin = 5 * time.Second
@@ -61,7 +63,7 @@ const recordWithin = 5 * time.Second
 // one place in one server and delays no other.
 //
 // An event goes out at least once. A server that dies between an answer and its record has another one send the event again,
-// with the same webhook id.
+// with the same webhook id: up to dueBatch events of each endpoint.
 type Deliverer struct {
 	cfg    DeliverConfig
 	wake   chan struct{}
@@ -179,59 +181,81 @@ func (d *Deliverer) turn(ctx context.Context, c notification.Claim) (attempts in
 			}
 			return attempts
 		}
-		for _, delivery := range due {
-			if ctx.Err() != nil || d.cfg.Clock().Sub(began) >= d.cfg.Turn {
-				return attempts
-			}
-			good, err := d.attempt(ctx, &c, delivery)
-			if err != nil {
-				log.WarnContext(ctx, "webhook attempt not recorded, it will be made again", "delivery_id", delivery.ID.String(), "error", err)
-				return attempts
-			}
-			attempts++
-			if !good {
-				return attempts
-			}
+		results := d.sendAll(ctx, c, due, began.Add(d.cfg.Turn))
+		if len(results) == 0 {
+			return attempts
 		}
+		if err := d.record(ctx, c, results); err != nil {
+			log.WarnContext(ctx, "webhook attempts not recorded, they will be made again", "attempts", len(results), "error", err)
+			return attempts
+		}
+		attempts += len(results)
+		last := results[len(results)-1]
+		if last.Delivery.Status != notification.DeliveryDelivered {
+			return attempts
+		}
+		c.Health = last.Health
 	}
 	return attempts
 }
 
-// attempt sends one delivery once and records what came of it. good says that the endpoint has taken it. The error says that
-// nothing is recorded.
-func (d *Deliverer) attempt(ctx context.Context, c *notification.Claim, delivery notification.Delivery) (good bool, err error) {
+// sendAll sends one delivery after the other until one fails, the time is over, or what came of the first ought to be recorded.
+func (d *Deliverer) sendAll(ctx context.Context, c notification.Claim, due []notification.Delivery, until time.Time) []notification.Result {
+	var results []notification.Result
+	if record := d.cfg.Clock().Add(recordAfter); record.Before(until) {
+		until = record
+	}
+	for _, delivery := range due {
+		r, ok := d.attempt(ctx, c, delivery)
+		if !ok {
+			break
+		}
+		results, c.Health = append(results, r), r.Health
+		if r.Delivery.Status != notification.DeliveryDelivered || ctx.Err() != nil || !d.cfg.Clock().Before(until) {
+			break
+		}
+	}
+	return results
+}
+
+// attempt sends one delivery once. It is not ok where the server stops before there is an answer.
+func (d *Deliverer) attempt(ctx context.Context, c notification.Claim, delivery notification.Delivery) (r notification.Result, ok bool) {
 	ctx, span := d.startSpan(ctx, delivery)
 	defer span.End()
 	started := d.cfg.Clock()
 	sent := d.send(ctx, c, delivery, started)
 	if sent.Answer == nil && ctx.Err() != nil {
-		return false, fmt.Errorf("the server stops: %w", ctx.Err())
+		return notification.Result{}, false
 	}
-	ended := d.cfg.Clock()
-	r := result(*c, delivery, sent, started, ended, d.cfg.Spread)
-	outcome := outcomeOf(r)
-	span.SetAttributes(attribute.String("florin.outcome", outcome))
+	r = result(c, delivery, sent, started, d.cfg.Clock(), d.cfg.Spread)
+	span.SetAttributes(attribute.String("florin.outcome", outcomeOf(r)))
 	if sent.Failure != "" {
 		span.SetStatus(codes.Error, sent.Failure)
 	}
-	recordCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
+	return r, true
+}
+
+// record stores what came of the attempts, also when the server stops, and reports it. The error says that nothing is stored.
+func (d *Deliverer) record(ctx context.Context, c notification.Claim, results []notification.Result) error {
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
 	defer cancel()
-	if err := d.cfg.Queue.Record(recordCtx, *c, r); err != nil {
-		return false, err
+	if err := d.cfg.Queue.Record(within, c, results); err != nil {
+		return err
 	}
-	c.Health = r.Health
-	d.cfg.Delivered(outcome, ended.Sub(started))
-	if r.Dead != nil {
-		d.cfg.Alert("dead_letter")
-		d.cfg.Log.ErrorContext(ctx, "webhook given up", "delivery_id", delivery.ID.String(), "endpoint_id", delivery.EndpointID.String(),
-			"tries", r.Delivery.Tries, "reason", sent.Failure)
+	for _, r := range results {
+		d.cfg.Delivered(outcomeOf(r), r.Attempt.Took)
+		if r.Dead != nil {
+			d.cfg.Alert("dead_letter")
+			d.cfg.Log.ErrorContext(ctx, "webhook given up", "delivery_id", r.Delivery.ID.String(), "endpoint_id", r.Delivery.EndpointID.String(),
+				"tries", r.Delivery.Tries, "reason", r.Attempt.Failure)
+		}
 	}
-	return outcome == OutcomeDelivered, nil
+	return nil
 }
 
 // send opens the secrets and sends. Secrets that cannot be opened are the operator's fault, and so an alert; the endpoint's
 // owner sees that the attempt was not made.
-func (d *Deliverer) send(ctx context.Context, c *notification.Claim, delivery notification.Delivery, at time.Time) notification.Sent {
+func (d *Deliverer) send(ctx context.Context, c notification.Claim, delivery notification.Delivery, at time.Time) notification.Sent {
 	var secrets []notification.Secret
 	for _, sealed := range c.Secrets {
 		key, _, err := d.cfg.Vault.Open(sealed.Sealed, aboutSecret(sealed.EndpointID))

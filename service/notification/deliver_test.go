@@ -279,12 +279,12 @@ type crashing struct {
 
 var errCrash = errors.New("killed")
 
-func (q *crashing) Record(ctx context.Context, c domain.Claim, r domain.Result) error {
+func (q *crashing) Record(ctx context.Context, c domain.Claim, results []domain.Result) error {
 	if !q.crashed {
 		q.crashed = true
 		return errCrash
 	}
-	return q.Queue.Record(ctx, c, r)
+	return q.Queue.Record(ctx, c, results)
 }
 
 func (q *crashing) Release(context.Context, domain.Claim, time.Time) error { return errCrash }
@@ -296,18 +296,21 @@ func TestF108_ACrashBehindTheAnswerSendsTheSameAgain(t *testing.T) {
 		r := newReceiver(t, status(200))
 		made := b.endpoint(b.ada, r.url)
 		b.deposit(b.ada)
+		b.deposit(b.ada)
 		require.Zero(t, b.run(b.server(&crashing{Queue: b.store})))
-		require.Len(t, r.requests(), 1)
+		require.Len(t, r.requests(), 2)
 		b.clock.Advance(59 * time.Second)
 		b.deposit(b.ada)
 		require.Zero(t, b.run(b.worker), "the lease holds")
 		b.clock.Advance(time.Second)
-		require.Equal(t, 2, b.run(b.worker))
+		require.Equal(t, 3, b.run(b.worker))
 		got := r.requests()
-		require.Len(t, got, 3)
-		assert.Equal(t, got[0].id(), got[1].id())
-		assert.Equal(t, got[0].body, got[1].body)
-		assert.NotEqual(t, got[0].id(), got[2].id())
+		require.Len(t, got, 5)
+		for i := range 2 {
+			assert.Equal(t, got[i].id(), got[i+2].id())
+			assert.Equal(t, got[i].body, got[i+2].body)
+			assert.NotEqual(t, got[i].id(), got[4].id())
+		}
 		assert.Len(t, b.deliveries(made.Endpoint)[0].Attempts, 1, "what was not recorded is not shown")
 	})
 }

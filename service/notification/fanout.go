@@ -15,75 +15,66 @@ import (
 // FanoutName is the durable subscriber that records deliveries.
 const FanoutName = "webhooks"
 
-// fanoutBatch is how many events are looked at together.
-const fanoutBatch = 500
-
-// EventLog is the part of the log that a Fanout reads ahead in.
-type EventLog interface {
-	Head(ctx context.Context) (int64, error)
-	ReadAfter(ctx context.Context, position int64, limit int) ([]eventbus.PositionedEvent, error)
-}
-
 // Fanout is a subscriber of the log that records one delivery for each event and endpoint that asks for it. An event that comes
 // again records nothing new.
 //
-// An endpoint hears of what is committed after it was created. So whatever has a position by now can be decided at once, and
-// that spares a look at the endpoints for each event.
+// An endpoint hears of what is committed after it was created. So one look at the endpoints is enough for all events that have
+// a position by then, and where there is none the events need not be read.
 type Fanout struct {
-	log      EventLog
 	recorder notification.Recorder
 	clock    account.Clock
 	woken    func()
-	// What lies from from to to is recorded. One handler runs at a time.
-	from, to int64
 }
 
 // NewFanout returns a subscriber. woken is called when deliveries were recorded; it must not block.
-func NewFanout(log EventLog, recorder notification.Recorder, clock account.Clock, woken func()) *Fanout {
-	return &Fanout{log: log, recorder: recorder, clock: clock, woken: woken}
+func NewFanout(recorder notification.Recorder, clock account.Clock, woken func()) *Fanout {
+	return &Fanout{recorder: recorder, clock: clock, woken: woken}
 }
 
-// Handle is its eventbus.PositionedHandler.
-func (f *Fanout) Handle(ctx context.Context, e eventbus.PositionedEvent) error {
-	if f.from <= e.Position && e.Position <= f.to {
-		return nil
-	}
-	to, err := f.record(ctx, e.Position)
-	if err != nil {
-		return fmt.Errorf("record deliveries: %w", err)
-	}
-	f.from, f.to = e.Position, to
-	return nil
+// PassOver says that there is no endpoint: nobody wants the events up to the position.
+func (f *Fanout) PassOver(ctx context.Context, _ int64) (bool, error) {
+	any, err := f.recorder.AnyEndpoint(ctx)
+	return !any, err
 }
 
-// record decides on the events from the position on and returns the last of them.
-func (f *Fanout) record(ctx context.Context, position int64) (to int64, err error) {
-	head, err := f.log.Head(ctx)
+// Handle is its eventbus.BatchHandler. The deliveries are recorded together or not at all.
+func (f *Fanout) Handle(ctx context.Context, events []eventbus.PositionedEvent) []error {
+	results := make([]error, len(events))
+	deliveries, err := f.decide(ctx, events, results)
+	if err == nil && len(deliveries) > 0 {
+		err = f.recorder.AddDeliveries(ctx, deliveries, f.clock())
+	}
 	if err != nil {
-		return 0, err
-	}
-	if any, err := f.recorder.AnyEndpoint(ctx); err != nil || !any {
-		return head, err
-	}
-	events, err := f.log.ReadAfter(ctx, position-1, fanoutBatch)
-	if err != nil || len(events) == 0 {
-		return position, err
-	}
-	endpoints, err := f.recorder.EnabledEndpoints(ctx, concerned(events))
-	if err != nil {
-		return 0, err
-	}
-	deliveries, err := f.deliveries(events, endpoints)
-	if err != nil {
-		return 0, err
+		return eventbus.All(len(events), fmt.Errorf("record deliveries: %w", err))
 	}
 	if len(deliveries) > 0 {
-		if err := f.recorder.AddDeliveries(ctx, deliveries, f.clock()); err != nil {
-			return 0, err
-		}
 		f.woken()
 	}
-	return events[len(events)-1].Position, nil
+	return results
+}
+
+// decide is what is to be delivered, and notes in results which events cannot be.
+func (f *Fanout) decide(ctx context.Context, events []eventbus.PositionedEvent, results []error) ([]notification.Delivery, error) {
+	endpoints, err := f.recorder.EnabledEndpoints(ctx, concerned(events))
+	if err != nil {
+		return nil, err
+	}
+	now := f.clock()
+	var deliveries []notification.Delivery
+	failed := map[string]bool{}
+	for i, e := range events {
+		if failed[e.Event.TransactionID] {
+			results[i] = eventbus.ErrBehind
+			continue
+		}
+		its, err := deliveriesOf(e, endpoints, now)
+		if err != nil {
+			results[i], failed[e.Event.TransactionID] = err, true
+			continue
+		}
+		deliveries = append(deliveries, its...)
+	}
+	return deliveries, nil
 }
 
 // concerned are the users who own a side of one of the events.
@@ -102,23 +93,20 @@ func concerned(events []eventbus.PositionedEvent) []uuid.UUID {
 	return users
 }
 
-// deliveries are one for each event and endpoint that asks for it, each with the event as the endpoint's user may see it.
-func (f *Fanout) deliveries(events []eventbus.PositionedEvent, endpoints []notification.Endpoint) ([]notification.Delivery, error) {
-	now := f.clock()
+// deliveriesOf are one for each endpoint that asks for the event, as the endpoint's user may see it.
+func deliveriesOf(e eventbus.PositionedEvent, endpoints []notification.Endpoint, now time.Time) ([]notification.Delivery, error) {
+	kind := account.Type(e.Event.Metadata[account.OperationKey])
 	var deliveries []notification.Delivery
-	for _, e := range events {
-		kind := account.Type(e.Event.Metadata[account.OperationKey])
-		for _, endpoint := range endpoints {
-			view, his := e.Event.SeenBy(endpoint.UserID().String())
-			if !his || !endpoint.Wants(kind, e.Event.Status) {
-				continue
-			}
-			d, err := newDelivery(e.Position, view, kind, endpoint, now)
-			if err != nil {
-				return nil, fmt.Errorf("event %s: %w", e.Event.EventID, err)
-			}
-			deliveries = append(deliveries, d)
+	for _, endpoint := range endpoints {
+		view, his := e.Event.SeenBy(endpoint.UserID().String())
+		if !his || !endpoint.Wants(kind, e.Event.Status) {
+			continue
 		}
+		d, err := newDelivery(e.Position, view, kind, endpoint, now)
+		if err != nil {
+			return nil, fmt.Errorf("deliveries of event %s: %w", e.Event.EventID, err)
+		}
+		deliveries = append(deliveries, d)
 	}
 	return deliveries, nil
 }

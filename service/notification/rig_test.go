@@ -1,7 +1,7 @@
 package notification_test
 
 import (
-	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -57,7 +57,7 @@ type bench struct {
 	vault    *webhook.Vault
 	clock    *clock
 	webhooks *notification.Webhooks
-	log      *eventLog
+	log      []eventbus.PositionedEvent // of payment events, in memory
 	fanout   *notification.Fanout
 	worker   *notification.Deliverer
 	outcomes *outcomes
@@ -72,7 +72,7 @@ func onBoth(t *testing.T, run func(t *testing.T, b *bench)) {
 
 func newBench(t *testing.T, db *database.DB) *bench {
 	b := &bench{t: t, db: db, store: database.NewWebhooks(db), clock: &clock{now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)},
-		log: &eventLog{}, outcomes: &outcomes{}, ada: uuid.New(), bob: uuid.New()}
+		outcomes: &outcomes{}, ada: uuid.New(), bob: uuid.New()}
 	var err error
 	b.vault, err = webhook.NewVault([]string{serverSecret})
 	require.NoError(t, err)
@@ -81,7 +81,7 @@ func newBench(t *testing.T, db *database.DB) *bench {
 			id, name, name+"@example.com", b.clock.Now(), b.clock.Now()).Error)
 	}
 	b.webhooks = b.useCases()
-	b.fanout = notification.NewFanout(b.log, b.store, b.clock.Now, func() {})
+	b.fanout = notification.NewFanout(b.store, b.clock.Now, func() {})
 	b.worker = b.server(b.store)
 	return b
 }
@@ -118,22 +118,18 @@ func (o *outcomes) add(outcome string, _ time.Duration) {
 	o.seen[outcome]++
 }
 
-// eventLog is the log of payment events, in memory.
-type eventLog struct{ events []eventbus.PositionedEvent }
-
-func (l *eventLog) Head(context.Context) (int64, error) { return int64(len(l.events)), nil }
-
-func (l *eventLog) ReadAfter(_ context.Context, position int64, limit int) ([]eventbus.PositionedEvent, error) {
-	rest := l.events[position:]
-	return rest[:min(limit, len(rest))], nil
-}
-
 // happen appends an event of a user's transaction and gives it to the subscriber.
 func (b *bench) happen(e account.PaymentEvent) account.PaymentEvent {
 	b.t.Helper()
 	b.commit(&e)
-	require.NoError(b.t, b.fanout.Handle(b.t.Context(), b.log.events[len(b.log.events)-1]))
+	b.fanOut(b.log[len(b.log)-1:])
 	return e
+}
+
+// fanOut gives events to the subscriber.
+func (b *bench) fanOut(events []eventbus.PositionedEvent) {
+	b.t.Helper()
+	require.NoError(b.t, errors.Join(b.fanout.Handle(b.t.Context(), events)...))
 }
 
 func (b *bench) commit(e *account.PaymentEvent) {
@@ -148,7 +144,7 @@ func (b *bench) commit(e *account.PaymentEvent) {
 		e.Metadata = map[string]string{account.OperationKey: "deposit"}
 	}
 	e.AccountID, e.Amount, e.Currency, e.Seq, e.At = uuid.NewString(), 100, "EUR", 1, b.clock.Now()
-	b.log.events = append(b.log.events, eventbus.PositionedEvent{Position: int64(len(b.log.events) + 1), Event: *e})
+	b.log = append(b.log, eventbus.PositionedEvent{Position: int64(len(b.log) + 1), Event: *e})
 }
 
 // deposit is a completed deposit of the user.

@@ -113,12 +113,12 @@ type pausedQueue struct {
 	nudges int
 }
 
-func (q *pausedQueue) AssignPositions(ctx context.Context, fence int64, ids []eventbus.WaitingBatch) error {
+func (q *pausedQueue) AssignPositions(ctx context.Context, fence int64, ids []eventbus.WaitingBatch) (last int64, err error) {
 	if q.before != nil {
 		q.before(ids)
 	}
-	q.err = q.Queue.AssignPositions(ctx, fence, ids)
-	return q.err
+	last, q.err = q.Queue.AssignPositions(ctx, fence, ids)
+	return last, q.err
 }
 
 func (q *pausedQueue) NudgeRelay(ctx context.Context) error {

@@ -12,10 +12,10 @@ import (
 type Queue interface {
 	// Waiting returns up to limit committed batches of events without a position, by id.
 	Waiting(ctx context.Context, limit int) ([]eventbus.WaitingBatch, error)
-	// AssignPositions gives the batches the next positions in the order given, in one commit: all or none.
+	// AssignPositions gives the batches the next positions in the order given, in one commit: all or none; the last of them.
 	// eventbus.ErrFenced where a relay with a higher fence has worked, eventbus.ErrStale where one of them has a position
 	// already.
-	AssignPositions(ctx context.Context, fence int64, batches []eventbus.WaitingBatch) error
+	AssignPositions(ctx context.Context, fence int64, batches []eventbus.WaitingBatch) (last int64, err error)
 	// NudgeRelay tells the relays of other servers that events wait.
 	NudgeRelay(ctx context.Context) error
 }

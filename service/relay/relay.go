@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"florin/pkg/crashpoint"
 	"florin/pkg/eventbus"
@@ -24,7 +23,7 @@ const staleLimit = 3
 type Relay struct {
 	queue    Queue
 	settings Settings
-	moved    func()
+	moved    func(last int64)
 	wake     chan struct{}
 	woken    atomic.Bool // by a commit of this process since the last batch
 
@@ -33,9 +32,9 @@ type Relay struct {
 	standingBy bool
 }
 
-// New returns a relay. moved is called after each commit of positions and wakes this process's subscribers; it may be nil
-// and must not block.
-func New(queue Queue, leases lease.Leases, settings Settings, moved func()) *Relay {
+// New returns a relay. moved is called after each commit of positions with the last of them and wakes this process's
+// subscribers; it may be nil and must not block.
+func New(queue Queue, leases lease.Leases, settings Settings, moved func(last int64)) *Relay {
 	settings = settings.withDefaults()
 	return &Relay{
 		queue: queue, settings: settings, moved: moved, wake: make(chan struct{}, 1),
@@ -55,19 +54,13 @@ func (r *Relay) Nudged() { signal(r.wake) }
 
 // Run relays until ctx ends and then gives the lease back. It returns nil when ctx has ended.
 func (r *Relay) Run(ctx context.Context) error {
-	r.settings.loop(ctx, relayLease, r.wake, func() (pause time.Duration, err error) {
+	r.settings.loop(ctx, relayLease, r.wake, func() (pace, error) {
 		local := r.woken.Swap(false)
 		moved, err := r.RunOnce(ctx)
-		if err != nil {
-			return 0, err
+		if err == nil && local && r.StandsBy() {
+			err = r.queue.NudgeRelay(ctx)
 		}
-		if local && r.StandsBy() {
-			return r.settings.Interval, r.queue.NudgeRelay(ctx)
-		}
-		if moved >= r.settings.Batch {
-			return 0, nil
-		}
-		return r.settings.Interval, nil
+		return r.settings.paced(moved, moved >= r.settings.Batch), err
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -102,12 +95,12 @@ func (r *Relay) RunOnce(ctx context.Context) (moved int, err error) {
 			return 0, err
 		}
 		crashpoint.Hit(crashpoint.RelayLeased)
-		err = r.queue.AssignPositions(ctx, r.lease.Fence(), batches)
+		last, err := r.queue.AssignPositions(ctx, r.lease.Fence(), batches)
 		switch {
 		case err == nil:
 			crashpoint.Hit(crashpoint.RelayCommitted)
 			events := eventbus.EventsIn(batches)
-			r.report(events)
+			r.report(events, last)
 			return events, nil
 		case errors.Is(err, eventbus.ErrFenced):
 			r.lease.Forget()
@@ -118,11 +111,11 @@ func (r *Relay) RunOnce(ctx context.Context) (moved int, err error) {
 	return 0, nil
 }
 
-func (r *Relay) report(events int) {
+func (r *Relay) report(events int, last int64) {
 	if r.settings.Hooks.Moved != nil {
 		r.settings.Hooks.Moved(events)
 	}
 	if r.moved != nil {
-		r.moved()
+		r.moved(last)
 	}
 }

@@ -158,6 +158,11 @@ func TestF114_OnlyExactIDsAreMarked(t *testing.T) {
 	})
 }
 
+func (b *bench) assign(batches []eventbus.WaitingBatch) error {
+	_, err := b.log.AssignPositions(b.t.Context(), 1, batches)
+	return err
+}
+
 func TestF114_BatchWithAMarkedEventIsRefusedWhole(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		events := eventbustest.Events(3)
@@ -166,10 +171,10 @@ func TestF114_BatchWithAMarkedEventIsRefusedWhole(t *testing.T) {
 		}
 		batches, err := b.log.Waiting(t.Context(), 10)
 		require.NoError(t, err)
-		require.NoError(t, b.log.AssignPositions(t.Context(), 1, batches[:1]))
-		require.ErrorIs(t, b.log.AssignPositions(t.Context(), 1, batches), eventbus.ErrStale)
+		require.NoError(t, b.assign(batches[:1]))
+		require.ErrorIs(t, b.assign(batches), eventbus.ErrStale)
 		assert.Equal(t, events[:1], b.loggedEvents())
-		require.NoError(t, b.log.AssignPositions(t.Context(), 1, batches[1:]))
+		require.NoError(t, b.assign(batches[1:]))
 		databasetest.CheckLog(t, b.db)
 	})
 }

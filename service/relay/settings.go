@@ -85,34 +85,61 @@ func (s Settings) failed(ctx context.Context, name string, err error, retryIn ti
 	}
 }
 
-// loop calls step until ctx ends: again when woken or after the pause that it returned, at once where that is 0, and after
-// an error only when its growing delay is over, whoever wakes.
-func (s Settings) loop(ctx context.Context, name string, wake <-chan struct{}, step func() (pause time.Duration, err error)) {
+// A loop that has moved many events rests before it moves more: what arrives meanwhile is moved together, and most of the time
+// processors and disk are the payments'. One that has moved few does not, so that an event of a quiet time leaves at once.
+const (
+	manyEvents = 16
+	restFor    = 20 * time.Millisecond
+)
+
+// pace is when the next step of a loop is worth while: after the rest whoever wakes it, and then when it is woken or the pause
+// is over, at once where that is 0.
+type pace struct {
+	pause, rest time.Duration
+}
+
+// paced is the pace after a step that has moved events and may have left more of them.
+func (s Settings) paced(events int, more bool) pace {
+	switch {
+	case more:
+		return pace{}
+	case events < manyEvents:
+		return pace{pause: s.Interval}
+	default:
+		return pace{pause: s.Interval, rest: restFor}
+	}
+}
+
+// loop calls step until ctx ends, at its pace, and after an error only when its growing delay is over, whoever wakes.
+func (s Settings) loop(ctx context.Context, name string, wake <-chan struct{}, step func() (pace, error)) {
 	retry := s.retry()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
-	for ctx.Err() == nil {
-		pause, err := step()
-		listen := wake
-		switch {
-		case ctx.Err() != nil:
+	sleep := func(d time.Duration, listen <-chan struct{}) {
+		if d <= 0 {
 			return
-		case err != nil:
-			pause = retry.NextBackOff()
-			s.failed(ctx, name, err, pause)
-			listen = nil
-		default:
-			retry.Reset()
-			if pause <= 0 {
-				continue
-			}
 		}
-		timer.Reset(pause)
+		timer.Reset(d)
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
 		case <-listen:
+		}
+	}
+	for ctx.Err() == nil {
+		next, err := step()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			delay := retry.NextBackOff()
+			s.failed(ctx, name, err, delay)
+			sleep(delay, nil)
+		default:
+			retry.Reset()
+			sleep(next.rest, nil)
+			sleep(next.pause, wake)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"florin/pkg/crashpoint"
@@ -34,6 +35,7 @@ type Subscriber struct {
 	log      Log
 	settings Settings
 	wake     chan struct{}
+	grown    atomic.Int64 // the last position that was announced
 
 	mu     sync.Mutex  // a round at a time
 	lease  *lease.Held // nil when ephemeral
@@ -58,9 +60,10 @@ func NewDurable(log Log, leases lease.Leases, settings Settings, name string, ha
 	return s
 }
 
-// NewDurableBatch is NewDurable for a handler of many events at once.
-func NewDurableBatch(log Log, leases lease.Leases, settings Settings, name string, handle eventbus.BatchHandler) *Subscriber {
+// NewDurableBatch is NewDurable for a handler of many events at once, which need not see those that pass lets pass; it may be nil.
+func NewDurableBatch(log Log, leases lease.Leases, settings Settings, name string, pass PassOver, handle eventbus.BatchHandler) *Subscriber {
 	s := newSubscriber(log, settings, name)
+	s.pass = pass
 	s.lanes = eventbus.NewLanes(s.withLease(leases), func(ctx context.Context, events []eventbus.PositionedEvent) []error {
 		if err := s.may(ctx); err != nil {
 			return eventbus.All(len(events), err)
@@ -74,7 +77,7 @@ func NewDurableBatch(log Log, leases lease.Leases, settings Settings, name strin
 
 // PassOver says that nobody wants the events up to the position, which is the head of the log: they are not even read then.
 // It is asked after the head was read, so whoever begins to want events later looks at a log that has all of those.
-type PassOver func(head int64) bool
+type PassOver func(ctx context.Context, head int64) (bool, error)
 
 // NewEphemeral returns a subscriber that begins where the log ends when it first runs. The name is for logs and metrics.
 func NewEphemeral(log Log, settings Settings, name string, pass PassOver, handle eventbus.PositionedHandler) *Subscriber {
@@ -124,20 +127,25 @@ func (s *Subscriber) oneByOne(lanes eventbus.LaneSettings, handle eventbus.Posit
 	})
 }
 
-// Wake says that the log has grown. It never blocks; many wakes are one.
-func (s *Subscriber) Wake() { signal(s.wake) }
+// Wake says that the log has grown to the position, or 0 where nobody knows how far. It never blocks; many wakes are one.
+func (s *Subscriber) Wake(position int64) {
+	if position > s.grown.Load() {
+		s.grown.Store(position)
+	}
+	signal(s.wake)
+}
 
 // Run reads until ctx ends, and then gives the lease back. It returns nil when ctx has ended, with no call of the handler
 // under way.
 func (s *Subscriber) Run(ctx context.Context) error {
-	s.settings.loop(ctx, s.name, s.wake, func() (pause time.Duration, err error) {
+	s.settings.loop(ctx, s.name, s.wake, func() (pace, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		round, err := s.round(ctx)
 		if err == nil {
 			err = round.away
 		}
-		return round.pause, err
+		return round.next, err
 	})
 	if s.lease == nil {
 		return nil
@@ -161,21 +169,23 @@ func (s *Subscriber) RunOnce(ctx context.Context) (settled int, err error) {
 
 // round is what became of one.
 type round struct {
-	settled int           // events that the cursor has passed
-	pause   time.Duration // until the next is worth while, 0 for at once
-	failure error         // of an event, which comes again by itself
-	away    error         // why nothing can be handed over now
+	settled int // events that the cursor has passed
+	next    pace
+	failure error // of an event, which comes again by itself
+	away    error // why nothing can be handed over now
 }
 
 func (s *Subscriber) round(ctx context.Context) (result round, err error) {
-	result.pause = s.settings.Interval
+	result.next.pause = s.settings.Interval
 	if mine, err := s.mine(ctx); err != nil || !mine {
 		return result, err
 	}
 	if err := s.seek(ctx); err != nil {
 		return result, err
 	}
+	from := s.cursor
 	if passed, err := s.passOver(ctx); err != nil || passed {
+		result.next = s.settings.paced(int(s.cursor-from), false)
 		return result, err
 	}
 	full, err := s.readOn(ctx)
@@ -195,10 +205,9 @@ func (s *Subscriber) round(ctx context.Context) (result round, err error) {
 	if result.settled = settled; settled > 0 && s.settings.Hooks.Handled != nil {
 		s.settings.Hooks.Handled(s.name, settled)
 	}
-	if full && s.room() > 0 {
-		result.pause = 0
-	} else if due, ok := s.lanes.NextTry(); ok {
-		result.pause = max(time.Millisecond, min(result.pause, due))
+	result.next = s.settings.paced(settled, full && s.room() > 0)
+	if due, ok := s.lanes.NextTry(); ok && result.next.pause > 0 {
+		result.next.pause = max(time.Millisecond, min(result.next.pause, due))
 	}
 	return result, nil
 }
@@ -282,16 +291,23 @@ func (s *Subscriber) seek(ctx context.Context) error {
 }
 
 // passOver goes to the head of the log where nobody wants what is before it.
-func (s *Subscriber) passOver(ctx context.Context) (bool, error) {
-	if s.pass == nil {
+func (s *Subscriber) passOver(ctx context.Context) (passed bool, err error) {
+	if s.pass == nil || len(s.behind) > 0 {
 		return false, nil
 	}
-	head, err := s.log.Head(ctx)
-	if err != nil || !s.pass(head) {
+	head := s.grown.Load()
+	if head <= s.read {
+		if head, err = s.log.Head(ctx); err != nil {
+			return false, err
+		}
+	}
+	if passed, err = s.pass(ctx, head); err != nil || !passed {
 		return false, err
 	}
-	s.lanes.Reset()
-	s.cursor, s.read, s.behind = head, head, nil
+	if moved, err := s.advance(ctx, head); err != nil || !moved {
+		return true, err
+	}
+	s.read = head
 	return true, nil
 }
 

@@ -253,7 +253,7 @@ func TestEventsThatNobodyWantsArePassedOver(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		r, got, wanted := b.relay("one"), &collector{}, false
 		log := &headLog{Log: b.log}
-		s := relay.NewEphemeral(log, b.settings("one"), "waiters", func(int64) bool { return !wanted }, got.handle)
+		s := relay.NewEphemeral(log, b.settings("one"), "waiters", func(context.Context, int64) (bool, error) { return !wanted, nil }, got.handle)
 		step := func() {
 			_, err := s.RunOnce(t.Context())
 			require.NoError(t, err)
@@ -272,6 +272,41 @@ func TestEventsThatNobodyWantsArePassedOver(t *testing.T) {
 			b.moveAll(r)
 		}
 		step()
+		require.Equal(t, events, got.events())
+	})
+}
+
+// TestADurableSubscriberPassesOverWithItsCursor: the next server begins behind what nobody wanted, and what somebody wants is not
+// passed over.
+func TestADurableSubscriberPassesOverWithItsCursor(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		r, got, wanted := b.relay("one"), &collector{}, false
+		server := func(holder string) *relay.Subscriber {
+			pass := func(context.Context, int64) (bool, error) { return !wanted, nil }
+			return relay.NewDurableBatch(b.log, b.leases, b.settings(holder), "fold", pass, func(ctx context.Context, events []eventbus.PositionedEvent) []error {
+				for _, e := range events {
+					require.NoError(t, got.handle(ctx, e))
+				}
+				return make([]error, len(events))
+			})
+		}
+		require.NoError(t, relay.NewSubscriptions(b.log, b.leases, b.settings("one")).Prepare(t.Context(), "fold"))
+		first := server("first")
+		b.commit(eventbustest.Events(3)...)
+		b.moveAll(r)
+		_, err := first.RunOnce(t.Context())
+		require.NoError(t, err)
+		cursor, err := b.log.OpenCursor(t.Context(), "fold", 0)
+		require.NoError(t, err)
+		require.Equal(t, int64(3), cursor)
+
+		wanted = true
+		events := eventbustest.Events(2)
+		b.commit(events...)
+		b.moveAll(r)
+		b.clock.Advance(time.Minute) // the first server is gone
+		_, err = server("second").RunOnce(t.Context())
+		require.NoError(t, err)
 		require.Equal(t, events, got.events())
 	})
 }

@@ -11,25 +11,33 @@ import (
 
 // Subscriptions starts subscribers of one log and wakes them all when it has grown.
 type Subscriptions struct {
-	log      Log
+	log      *tail
 	leases   lease.Leases
 	settings Settings
 
-	mu   sync.Mutex
-	live map[*Subscriber]struct{}
+	mu    sync.Mutex
+	grown int64 // the last position that was announced
+	live  map[*Subscriber]struct{}
 }
 
 // NewSubscriptions returns a runner without subscribers.
 func NewSubscriptions(log Log, leases lease.Leases, settings Settings) *Subscriptions {
-	return &Subscriptions{log: log, leases: leases, settings: settings, live: make(map[*Subscriber]struct{})}
+	settings = settings.withDefaults()
+	return &Subscriptions{log: &tail{Log: log, keep: settings.Batch}, leases: leases, settings: settings, live: make(map[*Subscriber]struct{})}
 }
 
-// Wake says that the log has grown. It never blocks on a handler.
-func (s *Subscriptions) Wake() {
+// Wake says that the log has grown to the position, 0 where it may have grown and nobody knows how far. It never blocks on a
+// handler.
+func (s *Subscriptions) Wake(position int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if position != 0 && position <= s.grown {
+		return // what this process moves it hears of twice, by itself and from the database
+	}
+	s.grown = max(s.grown, position)
+	s.log.announce(position)
 	for subscriber := range s.live {
-		subscriber.Wake()
+		subscriber.Wake(position)
 	}
 }
 
@@ -58,9 +66,10 @@ func (s *Subscriptions) SubscribePositioned(ctx context.Context, name string, ha
 	return s.run(ctx, NewDurable(s.log, s.leases, s.settings, name, handle))
 }
 
-// SubscribeBatch is Subscribe for a handler of many events at once, such as a sink that publishes to a broker.
-func (s *Subscriptions) SubscribeBatch(ctx context.Context, name string, handle eventbus.BatchHandler) error {
-	return s.run(ctx, NewDurableBatch(s.log, s.leases, s.settings, name, handle))
+// SubscribeBatch is Subscribe for a handler of many events at once, such as a sink that publishes to a broker. pass is as for
+// NewDurableBatch.
+func (s *Subscriptions) SubscribeBatch(ctx context.Context, name string, pass PassOver, handle eventbus.BatchHandler) error {
+	return s.run(ctx, NewDurableBatch(s.log, s.leases, s.settings, name, pass, handle))
 }
 
 // Follow runs an ephemeral subscriber until ctx ends: every process has its own, from the head of the log on, less what

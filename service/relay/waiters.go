@@ -88,10 +88,10 @@ func (w *Waiters) Close() {
 }
 
 // PassOver says that nobody waits. Whoever comes later looks for himself first.
-func (w *Waiters) PassOver(int64) bool {
+func (w *Waiters) PassOver(context.Context, int64) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.count == 0
+	return w.count == 0, nil
 }
 
 // Count is how many wait now.

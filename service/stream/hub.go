@@ -122,14 +122,14 @@ func (h *Hub) HandleEvent(_ context.Context, e eventbus.PositionedEvent) error {
 
 // PassOver goes to the position, the head of the log, where no stream is open. A stream that is opened later begins there,
 // or reads the log from where its client was.
-func (h *Hub) PassOver(head int64) bool {
+func (h *Hub) PassOver(_ context.Context, head int64) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.total > 0 {
-		return false
+		return false, nil
 	}
 	h.position = max(h.position, head)
-	return true
+	return true, nil
 }
 
 func (h *Hub) handOut(e eventbus.PositionedEvent, userID string) {

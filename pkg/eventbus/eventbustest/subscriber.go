@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen before it fails.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // probeKey marks events that only show that a subscription is live.
 const probeKey = "eventbustest_probe"
