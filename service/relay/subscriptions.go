@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 
 	"florin/pkg/eventbus"
@@ -58,10 +59,13 @@ func (s *Subscriptions) Prepare(ctx context.Context, names ...string) error {
 
 // Subscribe runs a durable subscriber until ctx ends, as eventbus.EventBus says, and returns nil then.
 func (s *Subscriptions) Subscribe(ctx context.Context, name string, handle eventbus.Handler) error {
-	return s.SubscribePositioned(ctx, name, eventbus.Positioned(handle))
+	return s.SubscribePositioned(ctx, name, func(ctx context.Context, e eventbus.PositionedEvent) error {
+		e.Event.Metadata = maps.Clone(e.Event.Metadata) // the subscribers of a process share what they read
+		return handle(ctx, e.Event)
+	})
 }
 
-// SubscribePositioned is Subscribe for a handler that wants the position.
+// SubscribePositioned is Subscribe for a handler that wants the position, and leaves the event's metadata as it is.
 func (s *Subscriptions) SubscribePositioned(ctx context.Context, name string, handle eventbus.PositionedHandler) error {
 	return s.run(ctx, NewDurable(s.log, s.leases, s.settings, name, handle))
 }
