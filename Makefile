@@ -30,7 +30,7 @@ run: ## start the server on 127.0.0.1:8080 with everything in ./data
 	@go run ./cmd/florin serve
 
 test: ## run every test, on SQLite and on PostgreSQL
-	@mkdir -p bin && go run ./infra/database/databasetest/pgrun -events bin/tests.jsonl -- go test -timeout 40m $(PKG)
+	@mkdir -p bin && go run ./infra/database/databasetest/pgrun -events bin/tests.jsonl -- go test -parallel 4 -timeout 40m $(PKG)
 
 reliability: ## write docs/reliability.md from what the last make test has left
 	@go run ./cmd/reliability

@@ -96,7 +96,10 @@ func (r *rig) configure(dialect database.Dialect, tune ...func(*Config, *Options
 		Reconcile: reconcile.Config{Look: time.Hour},
 	}
 	if dialect == database.SQLite {
-		r.options.ConnWait = 10 * time.Second // a race detector or a busy machine is no reason to fail
+		r.options.Database.ConnWait = 10 * time.Second // a race detector or a busy machine is no reason to fail
+	} else {
+		// Hundreds of programs start in a run, and a connection costs PostgreSQL more than most tests do.
+		r.options.Database.Writers, r.options.Database.Readers = 3, 3
 	}
 	for _, f := range tune {
 		f(&r.config, &r.options)

@@ -62,8 +62,8 @@ func systemClock() time.Time { return time.Now().UTC().Truncate(time.Microsecond
 type Options struct {
 	Clock account.Clock // the system's when nil
 	Log   *slog.Logger  // slog.Default() when nil
-	// ConnWait is the longest wait for a connection of the database; the standard one when 0.
-	ConnWait time.Duration
+	// Database tunes the store; Logger is set here.
+	Database database.Options
 	// Passwords hashes; at the standard cost when nil.
 	Passwords *auth.Passwords
 	// Sweep tunes the sweep; Due, Payments, Clock and Log are set here.
@@ -120,7 +120,7 @@ func (a *App) build(ctx context.Context, options Options) error {
 	if err := a.openTelemetry(ctx); err != nil {
 		return err
 	}
-	if err := a.openDatabase(ctx, options.ConnWait); err != nil {
+	if err := a.openDatabase(ctx, options.Database); err != nil {
 		return err
 	}
 	if err := a.openListeners(ctx); err != nil {
@@ -170,8 +170,9 @@ func (a *App) openTelemetry(ctx context.Context) (err error) {
 }
 
 // openDatabase opens the store and brings its schema up to date, under a lock where several servers start at once.
-func (a *App) openDatabase(ctx context.Context, connWait time.Duration) (err error) {
-	if a.DB, err = database.Open(ctx, string(a.Config.DatabaseURL), database.Options{Logger: a.Log, ConnWait: connWait}); err != nil {
+func (a *App) openDatabase(ctx context.Context, options database.Options) (err error) {
+	options.Logger = a.Log
+	if a.DB, err = database.Open(ctx, string(a.Config.DatabaseURL), options); err != nil {
 		return err
 	}
 	a.closers = append(a.closers, func(context.Context) error { return a.DB.Close() })

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"florin/domain/account"
+	"florin/domain/errs"
 	"florin/domain/notification"
 	"florin/pkg/eventbus"
 )
@@ -37,20 +38,38 @@ func (f *Fanout) PassOver(ctx context.Context, _ int64) (bool, error) {
 	return !any, err
 }
 
-// Handle is its eventbus.BatchHandler. The deliveries are recorded together or not at all.
+// Handle is its eventbus.BatchHandler. The deliveries are recorded together, and where that is refused, those of each event alone:
+// an event that is to blame holds up no other transaction.
 func (f *Fanout) Handle(ctx context.Context, events []eventbus.PositionedEvent) []error {
-	results := make([]error, len(events))
-	deliveries, err := f.decide(ctx, events, results)
-	if err == nil && len(deliveries) > 0 {
-		err = f.recorder.AddDeliveries(ctx, deliveries, f.clock())
-	}
-	if err != nil {
+	results, err := f.record(ctx, events)
+	switch {
+	case err == nil:
+		return results
+	case len(events) == 1 || errs.KindOf(err) == errs.Unavailable || ctx.Err() != nil:
 		return eventbus.All(len(events), fmt.Errorf("record deliveries: %w", err))
 	}
-	if len(deliveries) > 0 {
-		f.woken()
+	return eventbus.InWaves(events, func(wave []eventbus.PositionedEvent) []error {
+		results := make([]error, len(wave))
+		for i := range wave {
+			results[i] = f.Handle(ctx, wave[i:i+1])[0]
+		}
+		return results
+	})
+}
+
+// record stores the deliveries of all events but those that can have none, whose errors are the results. The error says that
+// nothing is stored.
+func (f *Fanout) record(ctx context.Context, events []eventbus.PositionedEvent) (results []error, err error) {
+	results = make([]error, len(events))
+	deliveries, err := f.decide(ctx, events, results)
+	if err != nil || len(deliveries) == 0 {
+		return results, err
 	}
-	return results
+	if err := f.recorder.AddDeliveries(ctx, deliveries, f.clock()); err != nil {
+		return nil, err
+	}
+	f.woken()
+	return results, nil
 }
 
 // decide is what is to be delivered, and notes in results which events cannot be.

@@ -21,6 +21,7 @@ import (
 	"florin/domain/errs"
 	domain "florin/domain/notification"
 	"florin/infra/database"
+	"florin/pkg/eventbus"
 	"florin/service/notification"
 )
 
@@ -94,6 +95,31 @@ func TestAnEventThatComesAgainRecordsNothingNew(t *testing.T) {
 		servers.Wait()
 		assert.Len(t, b.deliveries(made.Endpoint), 5)
 		assert.Equal(t, 5, b.run(b.worker))
+	})
+}
+
+// TestF115_AnEventThatCannotBeRecordedHoldsUpItsTransactionAlone, though the deliveries of many are recorded together.
+func TestF115_AnEventThatCannotBeRecordedHoldsUpItsTransactionAlone(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		r := newReceiver(t, status(200))
+		made := b.endpoint(b.ada, r.url)
+		for range 4 {
+			b.commit(&account.PaymentEvent{UserID: b.ada.String()})
+		}
+		b.log[1].Event.TraceParent = "\x00" // no text of PostgreSQL's
+		b.log[2].Event.TransactionID = b.log[1].Event.TransactionID
+		b.log[3].Event.EventID = "none"
+		results := b.fanout.Handle(t.Context(), b.log)
+		require.NoError(t, results[0])
+		require.Error(t, results[3])
+		if b.db.Dialect() == database.SQLite {
+			require.NoError(t, errors.Join(results[:3]...))
+			return
+		}
+		require.Error(t, results[1])
+		require.NotErrorIs(t, results[1], eventbus.ErrBehind)
+		require.ErrorIs(t, results[2], eventbus.ErrBehind)
+		assert.Len(t, b.deliveries(made.Endpoint), 1)
 	})
 }
 

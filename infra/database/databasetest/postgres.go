@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // EnvURL names the environment variable with the URL of a PostgreSQL server on which tests may create databases.
@@ -51,7 +52,7 @@ func clonePostgres(t testing.TB, template string) string {
 		}
 	}
 	name := randomName()
-	if err := execute(ctx, server, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+	if err := copyDatabase(ctx, server, name, template); err != nil {
 		t.Fatalf("create test database: %v", err)
 	}
 	t.Cleanup(func() {
@@ -104,6 +105,18 @@ var buildTemplate = sync.OnceValue(func() error {
 	_, err = conn.Exec(ctx, "ALTER DATABASE "+draft+" RENAME TO "+templateName())
 	return err
 })
+
+// copyDatabase creates a database by copying the files of another: into the log page by page, as PostgreSQL 15 and later do unless
+// told otherwise, takes three times as long.
+func copyDatabase(ctx context.Context, server, name, template string) error {
+	statement := "CREATE DATABASE " + name + " TEMPLATE " + template
+	err := execute(ctx, server, statement+" STRATEGY file_copy")
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "42601" {
+		return execute(ctx, server, statement) // earlier versions know no other way
+	}
+	return err
+}
 
 func execute(ctx context.Context, server, statement string) error {
 	conn, err := pgx.Connect(ctx, server)
