@@ -85,29 +85,26 @@ func (s Settings) failed(ctx context.Context, name string, err error, retryIn ti
 	}
 }
 
-// A loop that has moved many events rests before it moves more: what arrives meanwhile is moved together, and most of the time
-// processors and disk are the payments'. One that has moved few does not, so that an event of a quiet time leaves at once.
+// A loop that has moved many events twice in a row rests before it moves more: what arrives meanwhile is moved together, and most of
+// the time processors and disk are the payments'. An event of a quiet time leaves at once, also behind a moment in which the
+// database stood still.
 const (
 	manyEvents = 16
 	restFor    = 20 * time.Millisecond
 )
 
-// pace is when the next step of a loop is worth while: after the rest whoever wakes it, and then when it is woken or the pause
-// is over, at once where that is 0.
+// pace is when the next step of a loop is worth while: when it is woken or the pause is over, at once where that is 0.
 type pace struct {
-	pause, rest time.Duration
+	pause time.Duration
+	many  bool // events were moved
 }
 
 // paced is the pace after a step that has moved events and may have left more of them.
 func (s Settings) paced(events int, more bool) pace {
-	switch {
-	case more:
+	if more {
 		return pace{}
-	case events < manyEvents:
-		return pace{pause: s.Interval}
-	default:
-		return pace{pause: s.Interval, rest: restFor}
 	}
+	return pace{pause: s.Interval, many: events >= manyEvents}
 }
 
 // loop calls step until ctx ends, at its pace, and after an error only when its growing delay is over, whoever wakes.
@@ -127,6 +124,7 @@ func (s Settings) loop(ctx context.Context, name string, wake <-chan struct{}, s
 		case <-listen:
 		}
 	}
+	busy := false
 	for ctx.Err() == nil {
 		next, err := step()
 		switch {
@@ -138,7 +136,10 @@ func (s Settings) loop(ctx context.Context, name string, wake <-chan struct{}, s
 			sleep(delay, nil)
 		default:
 			retry.Reset()
-			sleep(next.rest, nil)
+			if busy && next.many {
+				sleep(restFor, nil)
+			}
+			busy = next.many
 			sleep(next.pause, wake)
 		}
 	}

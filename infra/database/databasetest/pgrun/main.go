@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"florin/infra/database/databasetest"
@@ -68,6 +69,8 @@ func runTests(arguments []string, keepIn string) (int, error) {
 		arguments = slices.Insert(slices.Clone(arguments), 2, "-json")
 	}
 	report := newReport(os.Stdout)
+	// Whoever measures, or asks for it, wants to read what passed too.
+	report.whole = slices.ContainsFunc(arguments, func(a string) bool { return a == "-v" || strings.HasPrefix(a, "-bench=") })
 	if keepIn != "" {
 		kept, err := os.Create(keepIn)
 		if err != nil {

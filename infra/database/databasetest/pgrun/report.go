@@ -24,6 +24,7 @@ type event struct {
 type report struct {
 	out      io.Writer
 	kept     *json.Encoder // for how every test ended; nil keeps nothing
+	whole    bool          // print all output as it comes
 	packages map[string]*packageReport
 
 	passed, failed, skipped, onSQLite, onPostgres int
@@ -80,6 +81,10 @@ func (r *report) add(e event) {
 	}
 	switch e.Action {
 	case "output":
+		if r.whole {
+			fmt.Fprint(r.out, e.Output)
+			return
+		}
 		if p.output[e.Test] == nil {
 			p.output[e.Test] = &strings.Builder{}
 		}
