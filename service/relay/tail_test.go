@@ -80,7 +80,7 @@ func TestTailIsNotForThoseFarBehind(t *testing.T) {
 // TestTailIsTheLog: whoever reads with whatever limits, from wherever, sees every event once and in order, and what was read
 // stays as it was.
 func TestTailIsTheLog(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a repeatable test
+	random := rand.New(rand.NewPCG(1, 2))
 	log := &memoryLog{}
 	shared := &tail{Log: log, keep: 7}
 	cursors := make([]int64, 5)
