@@ -99,6 +99,30 @@ func TestF45_SurplusIsCreditedOnceByWhoeverDecides(t *testing.T) {
 	})
 }
 
+// TestI22_WhatOneReviewHasSettledDoesNotStandInAnother: two reviews may be about the same money.
+func TestI22_WhatOneReviewHasSettledDoesNotStandInAnother(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		boss := r.admin().token
+		c := r.user()
+		euros := c.open("EUR")
+		d := c.depositWith("wrong_amount", euros, "100.00", "EUR")
+		r.complete(d.text(t, "payment_id"))
+		c.await(d.text(t, "id"), "completed")
+		first, second := r.reviewOf("surplus"), uuid.NewString()
+		require.NoError(t, r.app.DB.Writer().Exec(`INSERT INTO reviews (id, kind, transaction_id, detail, status, created_at)
+			SELECT ?, 'late_success', transaction_id, detail, status, created_at FROM reviews WHERE id = ?`, second, first).Error)
+		standing, _ := r.decision(boss, second)
+		require.Equal(t, "1.00 EUR", standing)
+
+		require.Equal(t, 200, r.settles(boss, first, "credit_account", euros).status)
+		_, outcomes := r.decision(boss, second)
+		require.Equal(t, []any{"dismiss"}, outcomes)
+		r.settles(boss, second, "credit_account", euros).refused(t, 422, "outcome_not_allowed")
+		require.Equal(t, 200, r.settles(boss, second, "dismiss", "").status)
+		require.Equal(t, "101.00 0.00 101.00", c.balance(euros))
+	})
+}
+
 func TestF124_SecondCaptureIsWrittenOff(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		r.foreign = true
