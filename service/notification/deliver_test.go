@@ -315,6 +315,33 @@ func TestF108_ACrashBehindTheAnswerSendsTheSameAgain(t *testing.T) {
 	})
 }
 
+// TestAnAttemptIsRecordedOnce also where the lease is the worker's own: the answer to its commit was lost and it tries again, or
+// the delivery has ended meanwhile. Nothing of the batch is written then.
+func TestAnAttemptIsRecordedOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		made := b.endpoint(b.ada, "http://127.0.0.1:1/")
+		b.deposit(b.ada)
+		b.deposit(b.ada)
+		claims, err := b.store.ClaimEndpoints(t.Context(), b.clock.Now(), 1, func(int) time.Time { return b.clock.Now().Add(time.Hour) })
+		require.NoError(t, err)
+		due, err := b.store.DueDeliveries(t.Context(), claims[0], b.clock.Now(), 10)
+		require.NoError(t, err)
+		require.Len(t, due, 2)
+		var results []domain.Result
+		for _, d := range due {
+			d.Succeed(b.clock.Now())
+			results = append(results, domain.Result{Delivery: d, Attempt: domain.Attempt{Number: d.Attempted, URL: "http://127.0.0.1:1/", StartedAt: b.clock.Now()}})
+		}
+		require.NoError(t, b.store.Record(t.Context(), claims[0], results[:1]))
+		require.ErrorIs(t, b.store.Record(t.Context(), claims[0], results[:1]), domain.ErrLeaseLost)
+		require.ErrorIs(t, b.store.Record(t.Context(), claims[0], []domain.Result{results[1], results[0]}), domain.ErrLeaseLost)
+		recorded := b.deliveries(made.Endpoint)
+		assert.Len(t, recorded[0].Attempts, 1)
+		assert.Empty(t, recorded[1].Attempts)
+		assert.Equal(t, domain.DeliveryPending, recorded[1].Status)
+	})
+}
+
 // TestAWorkerWhoseLeaseIsOverRecordsNothing: it was paused, another server has sent, and its late answer counts no more.
 func TestAWorkerWhoseLeaseIsOverRecordsNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
