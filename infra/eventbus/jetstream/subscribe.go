@@ -25,6 +25,8 @@ const (
 	againIn = 10 * time.Millisecond
 	// lookEvery is after how many waits in vain the consumer is looked for.
 	lookEvery = 3
+	// onItsWay is how long a message may take that the broker has handed out.
+	onItsWay = 100 * time.Millisecond
 	// mostPending is how many events may be handed out and not settled.
 	mostPending = 1000
 )
@@ -32,7 +34,7 @@ const (
 // SubscribePaymentEvents follows the stream through a durable consumer of that name, as eventbus.EventBus says. A failed
 // event is held and tried again here, while the broker hears that it is worked on.
 func (b *Bus) SubscribePaymentEvents(ctx context.Context, name string, handle eventbus.Handler) error {
-	s := &source{bus: b, durable: plain(name), out: make(map[uint64]jetstream.Msg)}
+	s := &source{bus: b, durable: plain(name), out: make(map[uint64]handed)}
 	alive, stop := context.WithCancel(ctx)
 	var beat sync.WaitGroup
 	beat.Go(func() { s.sayAlive(alive) })
@@ -53,9 +55,16 @@ type source struct {
 	unsure bool
 	empty  int // how often in a row nothing came
 	kept   []*taken
+	last   uint64 // the highest number of what was taken
 
 	mu  sync.Mutex
-	out map[uint64]jetstream.Msg // handed out and not settled, by their place in the stream
+	out map[uint64]handed // handed out and not settled, by their place in the stream
+}
+
+// handed is a message that the broker has handed out, with the number that the consumer gave that.
+type handed struct {
+	jetstream.Msg
+	number uint64
 }
 
 // taken is a message with its place in the stream.
@@ -82,6 +91,7 @@ func (s *source) open(ctx context.Context) error {
 			MaxAckPending: mostPending, FilterSubject: s.bus.broker.Name,
 			PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{group}, PinnedTTL: takeOverAfter,
 		})
+		s.numberAnew()
 	}
 	if err == nil {
 		s.messages, err = s.consumer.Messages(jetstream.PullMaxMessages(256), jetstream.PullExpiry(3*time.Second),
@@ -158,10 +168,14 @@ func (s *source) taken(message jetstream.Msg) *taken {
 		s.bus.warn("sent a message without its place", err)
 		return nil
 	}
-	seq := meta.Sequence.Stream
+	seq, number := meta.Sequence.Stream, meta.Sequence.Consumer
+	s.last = max(s.last, number)
 	s.mu.Lock()
-	_, here := s.out[seq]
-	s.out[seq] = message
+	before, here := s.out[seq]
+	if here {
+		number = before.number
+	}
+	s.out[seq] = handed{message, number}
 	s.mu.Unlock()
 	if here {
 		return nil
@@ -193,24 +207,67 @@ func (s *source) settle(seq uint64, handled bool) {
 }
 
 // heldByOthers says whether events are handed out that are not here: those of a member that has just ended or died. They come
-// again before what is new to the broker, but not before what is at hand.
+// again before what is new to the broker, but not before what is at hand. What the broker had handed out when it was asked and is
+// still on its way is taken first: where events come all the time, something always is.
 func (s *source) heldByOthers(ctx context.Context) (bool, error) {
+	info, err := s.info(ctx)
+	if err != nil {
+		return false, err
+	}
+	handedOut := info.Delivered.Consumer
+	for s.last < handedOut {
+		fresh, err := s.take(ctx, mostPending, onItsWay)
+		if err != nil {
+			s.reopen()
+			return false, err
+		}
+		if len(fresh) == 0 {
+			break // it went to another
+		}
+		s.kept = append(s.kept, fresh...)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	here := 0
+	for _, message := range s.out {
+		if message.number <= handedOut {
+			here++
+		}
+	}
+	return info.NumAckPending > here, nil
+}
+
+func (s *source) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishWithin)
 	defer cancel()
 	info, err := s.consumer.Info(ctx)
 	if err != nil {
-		return false, eventbus.Away("ask for the consumer", err)
+		return nil, eventbus.Away("ask for the consumer", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return info.NumAckPending > len(s.out), nil
+	return info, nil
 }
 
-// look finds out whether there is a consumer still: a broker that has lost it does not say so.
+// numberAnew is for a new consumer, which counts from the beginning.
+func (s *source) numberAnew() {
+	s.last = 0
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for seq, message := range s.out {
+		s.out[seq] = handed{message.Msg, 0}
+	}
+}
+
+// look finds out why nothing comes. A broker that has lost the consumer does not say so; and one whose servers were choosing a
+// leader may have lost what it was asked for, and waits to be asked again.
 func (s *source) look(ctx context.Context) error {
-	if _, err := s.heldByOthers(ctx); err != nil {
+	info, err := s.info(ctx)
+	if err != nil {
 		s.reopen()
 		return err
+	}
+	if info.NumPending > 0 {
+		s.messages.Stop()
+		s.messages = nil
 	}
 	return nil
 }
