@@ -19,6 +19,15 @@ func (r *rig) reviewOf(kind string) string {
 	return r.column("SELECT id FROM reviews WHERE kind = ? AND status = 'open'", kind)[0]
 }
 
+// overpaid is a deposit of 100.00 EUR of which 101.00 came, and the review of the surplus.
+func (r *rig) overpaid(c *client, account string) (deposit answer, review string) {
+	r.t.Helper()
+	deposit = c.depositWith("wrong_amount", account, "100.00", "EUR")
+	r.complete(deposit.text(r.t, "payment_id"))
+	c.await(deposit.text(r.t, "id"), "completed")
+	return deposit, r.reviewOf("surplus")
+}
+
 // decision is a review as an administrator sees it: the money that waits and what can be decided.
 func (r *rig) decision(boss, id string) (standing string, outcomes []any) {
 	r.t.Helper()
@@ -60,10 +69,7 @@ func TestF45_SurplusIsCreditedOnceByWhoeverDecides(t *testing.T) {
 		boss := r.admin().token
 		c := r.user()
 		euros, dollars := c.open("EUR"), c.open("USD")
-		d := c.depositWith("wrong_amount", euros, "100.00", "EUR")
-		r.complete(d.text(t, "payment_id"))
-		c.await(d.text(t, "id"), "completed")
-		id := r.reviewOf("surplus")
+		d, id := r.overpaid(c, euros)
 		standing, outcomes := r.decision(boss, id)
 		require.Equal(t, "1.00 EUR", standing)
 		require.Subset(t, outcomes, []any{"credit_account", "write_off"})
@@ -105,10 +111,8 @@ func TestI22_WhatOneReviewHasSettledDoesNotStandInAnother(t *testing.T) {
 		boss := r.admin().token
 		c := r.user()
 		euros := c.open("EUR")
-		d := c.depositWith("wrong_amount", euros, "100.00", "EUR")
-		r.complete(d.text(t, "payment_id"))
-		c.await(d.text(t, "id"), "completed")
-		first, second := r.reviewOf("surplus"), uuid.NewString()
+		_, first := r.overpaid(c, euros)
+		second := uuid.NewString()
 		require.NoError(t, r.app.DB.Writer().Exec(`INSERT INTO reviews (id, kind, transaction_id, detail, status, created_at)
 			SELECT ?, 'late_success', transaction_id, detail, status, created_at FROM reviews WHERE id = ?`, second, first).Error)
 		standing, _ := r.decision(boss, second)
@@ -287,9 +291,7 @@ func TestF45_SurplusIsReturnedToItsPayer(t *testing.T) {
 		boss := r.admin().token
 		c := r.user()
 		euros := c.open("EUR")
-		d := c.depositWith("wrong_amount", euros, "100.00", "EUR")
-		r.complete(d.text(t, "payment_id"))
-		review := r.reviewOf("surplus")
+		_, review := r.overpaid(c, euros)
 		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
 		begun := func(review string) string {
 			_, outcomes := r.decision(boss, review)

@@ -16,9 +16,8 @@ type Subscriptions struct {
 	leases   lease.Leases
 	settings Settings
 
-	mu    sync.Mutex
-	grown int64 // the last position that was announced
-	live  map[*Subscriber]struct{}
+	mu   sync.Mutex
+	live map[*Subscriber]struct{}
 }
 
 // NewSubscriptions returns a runner without subscribers.
@@ -32,11 +31,9 @@ func NewSubscriptions(log Log, leases lease.Leases, settings Settings) *Subscrip
 func (s *Subscriptions) Wake(position int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if position != 0 && position <= s.grown {
+	if !s.log.announce(position) {
 		return // what this process moves it hears of twice, by itself and from the database
 	}
-	s.grown = max(s.grown, position)
-	s.log.announce(position)
 	for subscriber := range s.live {
 		subscriber.Wake(position)
 	}

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"florin/pkg/eventbus"
 )
@@ -13,18 +14,19 @@ import (
 // Memory answers only with events. Whoever has come to the end of what is held asks the log.
 type tail struct {
 	Log
-	keep int // how many events are held at the least, once they were read
+	keep  int          // how many events are held at the least, once they were read
+	known atomic.Int64 // the last position that was announced
 
 	mu     sync.Mutex
-	known  int64 // the last position that was announced
 	events []eventbus.PositionedEvent
 }
 
-// announce says that the log reaches the position.
-func (t *tail) announce(position int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.known = max(t.known, position)
+// announce says that the log reaches the position, 0 where nobody knows how far, and answers false where that is no news. It does
+// not wait for who reads. One goroutine at a time calls it.
+func (t *tail) announce(position int64) (news bool) {
+	known := t.known.Load()
+	t.known.Store(max(known, position))
+	return position == 0 || position > known
 }
 
 // ReadAfter is the log's. The events are shared with other readers: nobody may change their metadata.
@@ -37,7 +39,7 @@ func (t *tail) ReadAfter(ctx context.Context, position int64, limit int) ([]even
 	}
 	// Whoever comes meanwhile wants the same events, and waits for them.
 	defer t.mu.Unlock()
-	if held := t.after(position, limit); len(held) > 0 && (len(held) == limit || t.last() >= t.known) {
+	if held := t.after(position, limit); len(held) > 0 && (len(held) == limit || t.last() >= t.known.Load()) {
 		return held, nil
 	}
 	read, err := t.Log.ReadAfter(ctx, max(position, t.last()), limit)
