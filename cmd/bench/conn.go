@@ -13,15 +13,19 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+// keptFor is how long a connection may rest: the server closes one that rests longer.
+const keptFor = 20 * time.Second
+
 // answerWithin bounds a call, from the first byte sent to the last one read.
 const answerWithin = 15 * time.Second
 
-// conn is one kept-alive connection to the server, dialed when it is first used and again after a failure. It writes requests
+// conn is one kept-alive connection to the server, dialed when it is first used and again after a failure or a long rest. It writes requests
 // by itself and leaves the reading to fasthttp, because the generator shares its processors with what it measures. It serves
 // one goroutine and repeats nothing.
 type conn struct {
 	address  string
 	socket   net.Conn
+	used     time.Time
 	reader   *bufio.Reader
 	out      []byte
 	response fasthttp.Response
@@ -33,6 +37,9 @@ type header struct{ name, value string }
 // call sends a request and blocks until it is answered. The body is the connection's until the next call. An error means that
 // there was no answer; whether the request had an effect is unknown.
 func (c *conn) call(ctx context.Context, method, path, body string, headers ...header) (status int, answer []byte, err error) {
+	if time.Since(c.used) > keptFor {
+		c.close()
+	}
 	if c.socket == nil {
 		dialer := net.Dialer{Timeout: answerWithin}
 		if c.socket, err = dialer.DialContext(ctx, "tcp", c.address); err != nil {
@@ -79,6 +86,7 @@ func (c *conn) exchange() error {
 	if _, err := c.socket.Write(c.out); err != nil {
 		return err
 	}
+	c.used = time.Now()
 	return c.response.Read(c.reader)
 }
 

@@ -200,8 +200,8 @@ func (a *App) buildLog(ctx context.Context, options Options) (err error) {
 	proving.Proofs, proving.Leases, proving.Holder = database.NewIntegrity(a.DB, a.Clock), leases, settings.Holder
 	a.buildIntegrity(proving)
 	a.Subscriptions = relay.NewSubscriptions(a.log, leases, settings)
-	a.Relay = relay.New(a.log, leases, settings, a.Subscriptions.Wake)
-	a.Ledger.OnCommit = a.Relay.Wake
+	a.Relay = relay.New(a.log, leases, settings, a.Subscriptions.Moved)
+	a.Ledger.OnCommit = a.Relay.Committed
 	a.Waiters = relay.NewWaiters(0, 0)
 	if a.Streams, err = stream.NewHub(ctx, a.log, options.Streams, a.Metrics); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"florin/domain/account"
+	"florin/pkg/eventbus"
 )
 
 // batch is the units of work that share one transaction: what they need is loaded together, in one order, and what they
@@ -178,6 +179,15 @@ func (b *batch) merge(u *unit) {
 	a.deadLetters = append(a.deadLetters, n.deadLetters...)
 	a.providerCalls = append(a.providerCalls, n.providerCalls...)
 	a.audit = append(a.audit, n.audit...)
+}
+
+// events is what was committed, as the log has it.
+func (b *batch) events() eventbus.CommittedBatch {
+	events := make([]account.PaymentEvent, len(b.added.events))
+	for i, e := range b.added.events {
+		events[i] = *e
+	}
+	return eventbus.CommittedBatch{ID: b.rows.events[0].BatchID, Events: events}
 }
 
 func mergeInto[K comparable, V any](into map[K]V, from few[K, V]) {

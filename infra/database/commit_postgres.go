@@ -38,7 +38,7 @@ var pgInsertEvents = func() string {
 	columns := eventTable.only("n", "id", "transaction_id", "seq", "from_status", "to_status", "cause", "payload", "at").columns
 	return `WITH batch AS (INSERT INTO event_batches (events, at) VALUES (cardinality($1::payment_events[]), $2) RETURNING id)
 		INSERT INTO payment_events (batch_id, ` + strings.Join(prefixed("", columns), ", ") + ") SELECT batch.id, " +
-		strings.Join(prefixed("v.", columns), ", ") + " FROM batch, unnest($1::payment_events[]) AS v"
+		strings.Join(prefixed("v.", columns), ", ") + " FROM batch, unnest($1::payment_events[]) AS v RETURNING batch_id"
 }()
 
 // attemptPostgres is an attempt in two round trips: BEGIN with all that is loaded, then all that is written with COMMIT.
@@ -228,7 +228,9 @@ func pgAddEvents(ctx context.Context, p *pgWriter, w *writes) {
 	if len(w.events) == 0 {
 		return
 	}
-	p.batch.Queue(pgInsertEvents, recordsOf(p, eventTable, w.events), w.events[0].At.at)
+	p.batch.Queue(pgInsertEvents, recordsOf(p, eventTable, w.events), w.events[0].At.at).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&w.events[0].BatchID)
+	})
 	p.reach(ctx, w.eventPoint())
 }
 

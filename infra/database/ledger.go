@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"florin/domain/account"
+	"florin/pkg/eventbus"
 )
 
 // doLimit bounds a unit of work with all its tries, whatever the caller's deadline is.
@@ -36,8 +37,8 @@ var (
 // Ledger implements account.Ledger on the database, with group commit: while one commit is on its way to the disk, the
 // operations that arrive queue up, and the next commit carries them all.
 type Ledger struct {
-	// OnCommit, when set, is called after each commit that wrote events. It must not block.
-	OnCommit func()
+	// OnCommit, when set, is called after each commit that wrote events, with these. It must not block.
+	OnCommit func(eventbus.CommittedBatch)
 	// MaxBatch is how many operations ride in one commit at the most, 200 when 0. With 1 each has a commit of its own, which is
 	// what group commit is compared with.
 	MaxBatch int
@@ -158,7 +159,7 @@ func (l *Ledger) committed(b *batch) {
 		l.known.Store(row.ID, struct{}{})
 	}
 	if len(b.rows.events) > 0 && l.OnCommit != nil {
-		l.OnCommit()
+		l.OnCommit(b.events())
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"florin/domain/account"
@@ -18,6 +19,7 @@ import (
 	"florin/domain/money"
 	"florin/infra/database"
 	"florin/infra/database/databasetest"
+	"florin/pkg/eventbus"
 )
 
 func TestLedgerHoldsItsLocks(t *testing.T) {
@@ -392,6 +394,41 @@ func losingAnswer(lost *atomic.Int32, takesEffect bool) func(next database.TryFu
 	}
 }
 
+// TestWhatIsToldOfACommitIsWhatTheLogHas: subscribers take the one for the other.
+func TestWhatIsToldOfACommitIsWhatTheLogHas(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		k := newBookkeeper(t, db)
+		k.now = time.Date(2026, 1, 2, 12, 0, 0, 123_456_789, time.FixedZone("", 3600))
+		var told []eventbus.PositionedEvent
+		sizes := map[int64]int{}
+		k.ledger.OnCommit = func(b eventbus.CommittedBatch) {
+			sizes[b.ID] = len(b.Events)
+			for _, e := range b.Events {
+				told = append(told, eventbus.PositionedEvent{Position: int64(len(told) + 1), Event: e})
+			}
+		}
+		user, from := k.funded(100)
+		_, to := k.funded(50)
+		needs, fn := k.transfer(k.newTransfer(user, from, to, eur(10)))
+		require.NoError(t, k.ledger.Do(t.Context(), needs, fn))
+		k.payOut(from, k.withdraw(user, from, eur(30)))
+		k.unmatched(eur(7))
+
+		log := database.NewLog(db, atLogNow)
+		batches := waiting(t, log)
+		for _, b := range batches {
+			assert.Equal(t, b.Events, sizes[b.ID])
+		}
+		assert.Len(t, sizes, len(batches))
+		require.NoError(t, assign(t, log, 1, batches))
+		logged, err := log.ReadAfter(t.Context(), 0, 1000)
+		require.NoError(t, err)
+		require.Greater(t, len(logged), 8)
+		assert.Equal(t, logged, told)
+	})
+}
+
 func TestF97_UnknownCommitAppliesOnce(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -403,7 +440,7 @@ func TestF97_UnknownCommitAppliesOnce(t *testing.T) {
 			lost.Store(1)
 			k.ledger.Intercept(losingAnswer(&lost, tookEffect))
 			var woken atomic.Int32
-			k.ledger.OnCommit = func() { woken.Add(1) }
+			k.ledger.OnCommit = func(eventbus.CommittedBatch) { woken.Add(1) }
 
 			// All that there is goes: run again as if nothing had happened, it would be refused.
 			needs, fn := k.transfer(k.newTransfer(user, from, to, eur(100)))

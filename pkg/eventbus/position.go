@@ -36,6 +36,12 @@ type WaitingBatch struct {
 	Events int // how many
 }
 
+// CommittedBatch is the events of one commit, in order, as the process that made it knows them. They equal what the log has.
+type CommittedBatch struct {
+	ID     int64 // 0 where it is not known
+	Events []account.PaymentEvent
+}
+
 // EventsIn is how many events the batches have.
 func EventsIn(batches []WaitingBatch) int {
 	n := 0

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"florin/domain/account"
 	"florin/infra/database"
@@ -20,13 +21,13 @@ import (
 
 // running is a relay and its subscriptions as a server runs them.
 type running struct {
-	b    *testing.B
-	db   *database.DB
-	log  *database.Log
-	all  *relay.Subscriptions
-	wake func()
-	ctx  context.Context
-	ends sync.WaitGroup
+	b     *testing.B
+	db    *database.DB
+	log   *database.Log
+	all   *relay.Subscriptions
+	relay *relay.Relay
+	ctx   context.Context
+	ends  sync.WaitGroup
 }
 
 func runServer(b *testing.B, dialect database.Dialect) *running {
@@ -35,14 +36,23 @@ func runServer(b *testing.B, dialect database.Dialect) *running {
 	settings := relay.Settings{Holder: "bench", Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{b: b, db: db, log: log, all: relay.NewSubscriptions(log, leases, settings), ctx: ctx}
-	relaying := relay.New(log, leases, settings, r.all.Wake)
-	r.wake = relaying.Wake
-	r.ends.Go(func() { _ = relaying.Run(ctx) }) // returns nil when ctx has ended
+	r.relay = relay.New(log, leases, settings, r.all.Moved)
+	r.ends.Go(func() { _ = r.relay.Run(ctx) }) // returns nil when ctx has ended
 	b.Cleanup(func() {
 		cancel()
 		r.ends.Wait()
 	})
 	return r
+}
+
+// commit is a commit of the server, which it knows of.
+func (r *running) commit(events []account.PaymentEvent) {
+	batch := eventbus.CommittedBatch{Events: events}
+	require.NoError(r.b, r.db.Writer().WithContext(r.ctx).Transaction(func(tx *gorm.DB) (err error) {
+		batch.ID, err = databasetest.InsertEvents(tx, events...)
+		return err
+	}))
+	r.relay.Committed(batch)
 }
 
 func (r *running) subscribe(name string, handle eventbus.Handler) {
@@ -77,8 +87,7 @@ func BenchmarkEventsLatency(b *testing.B) {
 					for range each {
 						events = append(events, eventbustest.Events(1)...)
 					}
-					require.NoError(b, databasetest.CommitEvents(r.ctx, r.db, events...))
-					r.wake()
+					r.commit(events)
 					now := b.Elapsed()
 					mu.Lock()
 					for _, e := range events {
@@ -112,8 +121,7 @@ func BenchmarkEventsDrain(b *testing.B) {
 					for range each {
 						events = append(events, eventbustest.Events(1)...)
 					}
-					require.NoError(b, databasetest.CommitEvents(r.ctx, r.db, events...))
-					r.wake()
+					r.commit(events)
 				}
 				require.Eventually(b, func() bool {
 					head, err := r.log.Head(r.ctx)

@@ -23,32 +23,34 @@ const staleLimit = 3
 type Relay struct {
 	queue    Queue
 	settings Settings
-	moved    func(last int64)
+	moved    func(last int64, events []eventbus.PositionedEvent)
 	wake     chan struct{}
 	woken    atomic.Bool // by a commit of this process since the last batch
+	recent   recent
 
 	mu         sync.Mutex // a batch at a time
 	lease      *lease.Held
 	standingBy bool
 }
 
-// New returns a relay. moved is called after each commit of positions with the last of them and wakes this process's
-// subscribers; it may be nil and must not block.
-func New(queue Queue, leases lease.Leases, settings Settings, moved func(last int64)) *Relay {
+// New returns a relay. moved is called after each commit of positions with the last of them, and with the first of its events as
+// far as this process has committed them itself; it may be nil and must not block.
+func New(queue Queue, leases lease.Leases, settings Settings, moved func(last int64, events []eventbus.PositionedEvent)) *Relay {
 	settings = settings.withDefaults()
 	return &Relay{
-		queue: queue, settings: settings, moved: moved, wake: make(chan struct{}, 1),
+		queue: queue, settings: settings, moved: moved, wake: make(chan struct{}, 1), recent: recent{most: recentBatches * settings.Batch},
 		lease: lease.New(leases, relayLease, settings.Holder, settings.LeaseTTL, settings.Now),
 	}
 }
 
-// Wake says that this process has committed events. It never blocks; many wakes are one.
-func (r *Relay) Wake() {
+// Committed says that this process has committed events. It never blocks.
+func (r *Relay) Committed(batch eventbus.CommittedBatch) {
+	r.recent.add(batch)
 	r.woken.Store(true)
 	signal(r.wake)
 }
 
-// Nudged says that another process has events waiting. Other than after Wake, a relay that stands by passes it on to
+// Nudged says that another process has events waiting. Other than after Committed, a relay that stands by passes it on to
 // nobody: so a nudge is never answered with a nudge.
 func (r *Relay) Nudged() { signal(r.wake) }
 
@@ -99,9 +101,7 @@ func (r *Relay) RunOnce(ctx context.Context) (moved int, err error) {
 		switch {
 		case err == nil:
 			crashpoint.Hit(crashpoint.RelayCommitted)
-			events := eventbus.EventsIn(batches)
-			r.report(events, last)
-			return events, nil
+			return r.report(batches, last), nil
 		case errors.Is(err, eventbus.ErrFenced):
 			r.lease.Forget()
 		case !errors.Is(err, eventbus.ErrStale):
@@ -111,11 +111,14 @@ func (r *Relay) RunOnce(ctx context.Context) (moved int, err error) {
 	return 0, nil
 }
 
-func (r *Relay) report(events int, last int64) {
+func (r *Relay) report(batches []eventbus.WaitingBatch, last int64) (events int) {
+	events = eventbus.EventsIn(batches)
+	known := r.recent.take(batches, last-int64(events)+1)
 	if r.settings.Hooks.Moved != nil {
 		r.settings.Hooks.Moved(events)
 	}
 	if r.moved != nil {
-		r.moved(last)
+		r.moved(last, known)
 	}
+	return events
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"florin/domain/account"
 	"florin/infra/database"
@@ -72,7 +73,8 @@ func (b *bench) hold(events ...account.PaymentEvent) (commit func()) {
 	b.t.Helper()
 	tx := b.db.Writer().WithContext(b.t.Context()).Begin()
 	require.NoError(b.t, tx.Error)
-	require.NoError(b.t, databasetest.InsertEvents(tx, events...))
+	_, err := databasetest.InsertEvents(tx, events...)
+	require.NoError(b.t, err)
 	return func() { require.NoError(b.t, tx.Commit().Error) }
 }
 
@@ -256,7 +258,7 @@ func TestRelayRunIsWokenAndGivesItsLeaseBack(t *testing.T) {
 		for range 2 {
 			b.commit(eventbustest.Events(2)...)
 			for range 100 {
-				r.Wake() // never blocks
+				r.Committed(eventbus.CommittedBatch{}) // never blocks
 			}
 			for n := 0; n < 2; n += receive(t, moved) {
 			}
@@ -302,6 +304,47 @@ func (q *failingQueue) Waiting(ctx context.Context, limit int) ([]eventbus.Waiti
 	return q.Queue.Waiting(ctx, limit)
 }
 
+// TestRelayKnowsWhatItsProcessCommitted, at the positions that the log gives it, as far as no other server's is between.
+func TestRelayKnowsWhatItsProcessCommitted(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		var last int64
+		var known []eventbus.PositionedEvent
+		r := relay.New(b.log, b.leases, b.settings("one"), func(position int64, events []eventbus.PositionedEvent) { last, known = position, events })
+		commit := func(n int) eventbus.CommittedBatch {
+			batch := eventbus.CommittedBatch{Events: eventbustest.Events(n)}
+			require.NoError(t, b.db.Writer().Transaction(func(tx *gorm.DB) (err error) {
+				batch.ID, err = databasetest.InsertEvents(tx, batch.Events...)
+				return err
+			}))
+			return batch
+		}
+		r.Committed(commit(3))
+		r.Committed(commit(2))
+		require.Equal(t, 5, b.moveAll(r))
+		assert.EqualValues(t, 5, last)
+		assert.Equal(t, b.logged(), known)
+
+		r.Committed(commit(1))
+		commit(2) // another server's
+		r.Committed(commit(1))
+		require.Equal(t, 4, b.moveAll(r))
+		assert.EqualValues(t, 9, last)
+		assert.Equal(t, b.logged()[5:6], known)
+
+		commit(1)
+		require.Equal(t, 1, b.moveAll(r))
+		assert.Empty(t, known)
+
+		// What another server's relay moves is forgotten some time.
+		for id := range int64(10_000) {
+			r.Committed(eventbus.CommittedBatch{ID: 1000 + id, Events: eventbustest.Events(1)})
+		}
+		r.Committed(commit(1))
+		require.Equal(t, 1, b.moveAll(r))
+		assert.Equal(t, b.logged()[10:], known)
+	})
+}
+
 // TestStandbyPassesOnOnlyItsOwnWakes: a nudge that were answered with a nudge would go round for ever.
 func TestStandbyPassesOnOnlyItsOwnWakes(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
@@ -317,7 +360,7 @@ func TestStandbyPassesOnOnlyItsOwnWakes(t *testing.T) {
 		receive(t, looked) // the first look, woken by nobody
 		standby.Nudged()
 		receive(t, looked)
-		standby.Wake()
+		standby.Committed(eventbus.CommittedBatch{})
 		receive(t, looked)
 		receive(t, nudged)
 		cancel()

@@ -45,7 +45,7 @@ func openBus(t *testing.T, dialect database.Dialect) eventbustest.Harness {
 		Interval:   20 * time.Millisecond, // who stands by learns of a free lease by looking
 		EventRetry: eventbustest.Retry, DeadLetters: &eventbustest.DeadLetters{}, Logger: slog.New(slog.DiscardHandler)}
 	subscriptions := relay.NewSubscriptions(b.log, b.leases, settings)
-	r := relay.New(b.log, b.leases, settings, subscriptions.Wake)
+	r := relay.New(b.log, b.leases, settings, subscriptions.Moved)
 	bus := database.NewBus(subscriptions.Subscribe)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -65,11 +65,15 @@ func openBus(t *testing.T, dialect database.Dialect) eventbustest.Harness {
 					return err
 				}
 			}
-			if err := databasetest.CommitEvents(ctx, db, u.events...); err != nil {
+			batch := eventbus.CommittedBatch{Events: u.events}
+			err := db.Writer().WithContext(ctx).Transaction(func(tx *gorm.DB) (err error) {
+				batch.ID, err = databasetest.InsertEvents(tx, u.events...)
 				return err
+			})
+			if err == nil {
+				r.Committed(batch)
 			}
-			r.Wake()
-			return nil
+			return err
 		},
 		Recorded: func() []account.PaymentEvent {
 			for head := int64(0); head < 3; {
@@ -392,7 +396,7 @@ func TestFailedEventStaysFirstAndTheCursorBeforeIt(t *testing.T) {
 func TestSubscriptionsEndWithTheirLoops(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		subscriptions := relay.NewSubscriptions(b.log, b.leases, b.settings("one"))
-		r := relay.New(b.log, b.leases, b.settings("one"), subscriptions.Wake)
+		r := relay.New(b.log, b.leases, b.settings("one"), subscriptions.Moved)
 		require.NoError(t, subscriptions.Prepare(t.Context(), "durable"))
 		events := eventbustest.Events(3)
 		b.commit(events...)
@@ -420,7 +424,8 @@ func TestSubscriptionsEndWithTheirLoops(t *testing.T) {
 func TestF117_NothingOfARolledBackTransactionLeaves(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		err := b.db.Writer().Transaction(func(tx *gorm.DB) error {
-			require.NoError(t, databasetest.InsertEvents(tx, eventbustest.Events(2)...))
+			_, err := databasetest.InsertEvents(tx, eventbustest.Events(2)...)
+			require.NoError(t, err)
 			return errors.New("refused")
 		})
 		require.Error(t, err)

@@ -39,6 +39,12 @@ func (s *Subscriptions) Wake(position int64) {
 	}
 }
 
+// Moved is Wake for what a relay of this process has moved. The events, where it knows any, need not be read.
+func (s *Subscriptions) Moved(last int64, events []eventbus.PositionedEvent) {
+	s.log.feed(events)
+	s.Wake(last)
+}
+
 // Prepare gives durable subscribers that are new a cursor at the head of the log. Called before the program takes its first
 // request, it makes sure that they miss none, whichever loop starts first.
 func (s *Subscriptions) Prepare(ctx context.Context, names ...string) error {

@@ -58,6 +58,34 @@ func TestTailIsReadOnceForAll(t *testing.T) {
 	assert.Equal(t, 2, log.reads)
 }
 
+// eventsOf is the events of the memory log at the positions.
+func eventsOf(from, to int64) []eventbus.PositionedEvent {
+	events, _ := (&memoryLog{head: to}).ReadAfter(context.Background(), from-1, int(to))
+	return events
+}
+
+func TestTailNeedNotReadWhatItWasFed(t *testing.T) {
+	log := &memoryLog{head: 3}
+	shared := &tail{Log: log, keep: 10}
+	shared.feed(eventsOf(2, 3))
+	shared.announce(3)
+	assert.Equal(t, []int64{2, 3}, read(t, shared, 1, 10))
+	log.head = 5
+	shared.feed(eventsOf(4, 5))
+	shared.announce(5)
+	assert.Equal(t, []int64{2, 3, 4, 5}, read(t, shared, 1, 10))
+	assert.Zero(t, log.reads)
+
+	log.head = 9
+	shared.feed(eventsOf(8, 9)) // 6 and 7 are another server's
+	shared.announce(9)
+	assert.Equal(t, []int64{5, 6, 7, 8, 9}, read(t, shared, 4, 10))
+	assert.Equal(t, 1, log.reads)
+	shared.feed(eventsOf(8, 9))
+	assert.Equal(t, []int64{5, 6, 7, 8, 9}, read(t, shared, 4, 10), "heard of twice")
+	assert.Equal(t, 1, log.reads)
+}
+
 func TestTailAsksTheLogAtItsEnd(t *testing.T) {
 	log := &memoryLog{head: 3}
 	shared := &tail{Log: log, keep: 10}
@@ -90,6 +118,9 @@ func TestTailIsTheLog(t *testing.T) {
 		case who == len(cursors):
 			log.head += int64(random.IntN(4))
 		case who > len(cursors):
+			if log.head > 0 && random.IntN(2) == 0 {
+				shared.feed(eventsOf(1+random.Int64N(log.head), log.head))
+			}
 			shared.announce(log.head)
 		default:
 			events, err := shared.ReadAfter(t.Context(), cursors[who], 1+random.IntN(6))

@@ -12,23 +12,23 @@ import (
 )
 
 // InsertEvents writes payment events as one batch, in plain SQL, with bare transactions for them to belong to, in the
-// transaction of the caller. It is for tests of the log; the rows keep none of the other invariants.
-func InsertEvents(tx *gorm.DB, events ...account.PaymentEvent) error {
-	var batch int64
-	err := tx.Raw("INSERT INTO event_batches (events, at) VALUES (?, ?) RETURNING id", len(events), events[0].At).Scan(&batch).Error
+// transaction of the caller, and returns the id of the batch. It is for tests of the log; the rows keep none of the other
+// invariants.
+func InsertEvents(tx *gorm.DB, events ...account.PaymentEvent) (batch int64, err error) {
+	err = tx.Raw("INSERT INTO event_batches (events, at) VALUES (?, ?) RETURNING id", len(events), events[0].At).Scan(&batch).Error
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for i, e := range events {
 		payload, err := json.Marshal(e)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		err = tx.Exec(`INSERT INTO transactions (id, type, status, version, amount, currency, provider, next_attempt_at, created_at, updated_at)
 			VALUES (?, 'deposit', 'initiated', 1, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 			e.TransactionID, e.Amount, e.Currency, e.Provider, e.At, e.At, e.At).Error
 		if err != nil {
-			return err
+			return 0, err
 		}
 		var from *account.PaymentStatus
 		if e.From != "" {
@@ -38,15 +38,18 @@ func InsertEvents(tx *gorm.DB, events ...account.PaymentEvent) error {
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			batch, i+1, e.EventID, e.TransactionID, e.Seq, from, e.Status, e.Cause, string(payload), e.At).Error
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return batch, nil
 }
 
 // CommitEvents is InsertEvents in a transaction of its own.
 func CommitEvents(ctx context.Context, db *database.DB, events ...account.PaymentEvent) error {
-	return db.Writer().WithContext(ctx).Transaction(func(tx *gorm.DB) error { return InsertEvents(tx, events...) })
+	return db.Writer().WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		_, err := InsertEvents(tx, events...)
+		return err
+	})
 }
 
 // CheckLog fails the test unless positions are 1..n without gap or repeat (I10), nothing is left without one, and per
