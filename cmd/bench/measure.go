@@ -52,9 +52,7 @@ func (p *pass) server(ctx context.Context, s system, cells []cell) (err error) {
 			return errors.Join(fmt.Errorf("%s: %w", next.name(), err), process.lastWords())
 		}
 		if told != nil {
-			if r.Told, err = told.told(); err != nil {
-				return err
-			}
+			r.Told = told.told()
 		}
 		p.keep(r)
 	}

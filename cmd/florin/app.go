@@ -152,7 +152,7 @@ func (a *App) Start() {
 	a.loop("retention", a.work, afterStart(a.retention().Run))
 	if a.DB.Dialect() == database.Postgres {
 		a.loop("listener", a.delivery, afterStart(database.Listener{
-			URL: string(a.Config.DatabaseURL), RelayNudged: a.Relay.Nudged, LogGrew: a.Subscriptions.Wake, Logger: a.Log,
+			URL: string(a.Config.DatabaseURL), Own: a.log, RelayNudged: a.Relay.Nudged, LogGrew: a.Subscriptions.Wake, Logger: a.Log,
 		}.Run))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -16,9 +17,11 @@ import (
 type Listener struct {
 	// URL is the database's, as for Open.
 	URL string
+	// Own is the log of this process, whose own notifications are passed over: what it moves it knows. It may be nil.
+	Own *Log
 	// RelayNudged is called when another server's events wait for a relay; it must not block.
 	RelayNudged func()
-	// LogGrew is called when events got positions, with the last of them, or 0 where it is not known; it must not block.
+	// LogGrew is called when events got positions elsewhere, with the last of them, or 0 where it is not known; it must not block.
 	LogGrew func(position int64)
 	// Logger is slog.Default() when nil.
 	Logger *slog.Logger
@@ -99,8 +102,12 @@ func (l Listener) next(ctx context.Context, conn *pgx.Conn) error {
 	notification, err := conn.WaitForNotification(waiting)
 	switch {
 	case err == nil && notification.Channel == logChannel:
+		last, by, _ := strings.Cut(notification.Payload, " ")
+		if l.Own != nil && by == l.Own.name {
+			return nil
+		}
 		// What is no position only says that there is something to see.
-		position, _ := strconv.ParseInt(notification.Payload, 10, 64)
+		position, _ := strconv.ParseInt(last, 10, 64)
 		l.LogGrew(position)
 	case err == nil:
 		l.RelayNudged()

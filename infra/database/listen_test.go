@@ -28,9 +28,10 @@ func TestListenerHearsAndComesBack(t *testing.T) {
 			require.FailNow(t, "nothing was heard")
 		}
 	}
+	own := database.NewLog(db, atLogNow)
 	listener := database.Listener{
 		URL: url, Logger: slog.New(slog.DiscardHandler), RetryMin: time.Millisecond, RetryMax: 10 * time.Millisecond,
-		LogGrew: func(int64) { grew <- struct{}{} }, RelayNudged: func() { nudged <- struct{}{} },
+		LogGrew: func(int64) { grew <- struct{}{} }, RelayNudged: func() { nudged <- struct{}{} }, Own: own,
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -45,7 +46,11 @@ func TestListenerHearsAndComesBack(t *testing.T) {
 		require.NoError(t, databasetest.CommitEvents(t.Context(), db, events...))
 		require.NoError(t, assign(t, log, 1, waiting(t, log)))
 		await(grew)
-		require.Empty(t, grew, "one notification a batch")
+		require.NoError(t, databasetest.CommitEvents(t.Context(), db, eventbustest.Events(1)...))
+		require.NoError(t, assign(t, own, 1, waiting(t, log)))
+		require.NoError(t, log.NudgeRelay(t.Context()))
+		await(nudged) // notifications come in order
+		require.Empty(t, grew, "one notification a batch, and none of what was moved here")
 		require.Empty(t, nudged)
 
 		require.NoError(t, db.Writer().Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity

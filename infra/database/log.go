@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"florin/domain/account"
@@ -16,7 +17,7 @@ import (
 
 // Channels of PostgreSQL's NOTIFY. A notification only says "look now"; polling finds what one missed.
 const (
-	logChannel   = "florin_log"   // positions were given; the payload is the last one
+	logChannel   = "florin_log"   // positions were given; the payload is the last one, and the name of the log that gave it
 	relayChannel = "florin_relay" // events were committed where no relay works
 )
 
@@ -24,10 +25,12 @@ const (
 type Log struct {
 	db  *DB
 	now account.Clock
+	// name tells this process's notifications from those of others.
+	name string
 }
 
 // NewLog returns the log of an open, migrated database.
-func NewLog(db *DB, now account.Clock) *Log { return &Log{db: db, now: now} }
+func NewLog(db *DB, now account.Clock) *Log { return &Log{db: db, now: now, name: uuid.NewString()} }
 
 // Waiting returns up to limit committed batches without a position, by id. A batch's id is drawn under the locks of its
 // commit, so the order of the ids is that of Seq within a transaction; and whoever sees a batch sees those that its commit
@@ -61,7 +64,7 @@ func (l *Log) AssignPositions(ctx context.Context, fence int64, batches []eventb
 			return err
 		}
 		crashpoint.Hit(crashpoint.RelayPositionsSet)
-		return l.notify(tx, logChannel, fmt.Sprint(last))
+		return l.notify(tx, logChannel, fmt.Sprint(last, " ", l.name))
 	})
 	if errors.Is(err, errUnique) {
 		err = fmt.Errorf("%w: %w", eventbus.ErrStale, err)

@@ -108,6 +108,14 @@ func (m moment) Value() (driver.Value, error) {
 // after RETURNING it is not.
 const sqliteTime = "2006-01-02 15:04:05.999999999-07:00"
 
+// text is the time as both databases read it, nil where it is zero.
+func (m moment) text() any {
+	if m.at.IsZero() {
+		return nil
+	}
+	return m.at.Format(sqliteTime)
+}
+
 // Scan implements sql.Scanner.
 func (m *moment) Scan(value any) error {
 	switch v := value.(type) {

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -77,12 +78,13 @@ func (w *Webhooks) Record(ctx context.Context, c notification.Claim, results []n
 		if err != nil {
 			return err
 		}
-		for _, r := range results {
-			if err := moveDelivery(tx, r); err != nil {
-				return err
-			}
+		if err := w.moveDeliveries(tx, results); err != nil {
+			return err
 		}
 		if err := tx.Create(&attempts).Error; err != nil {
+			return err
+		}
+		if err := addDeadLetters(tx, results); err != nil {
 			return err
 		}
 		return recordHealth(tx, endpoint, results[len(results)-1])
@@ -90,22 +92,43 @@ func (w *Webhooks) Record(ctx context.Context, c notification.Claim, results []n
 	return toErrs("record webhook attempts", err)
 }
 
-// moveDelivery writes what came of an attempt to a delivery that nobody else has moved.
-func moveDelivery(tx *gorm.DB, r notification.Result) error {
-	d := deliveryToRow(r.Delivery)
-	moved := tx.Exec(`UPDATE webhook_deliveries SET status = ?, tries = ?, attempted = ?, next_attempt_at = ?, finished_at = ?
-		WHERE id = ? AND status = 'pending' AND attempted = ?`,
-		d.Status, d.Tries, d.Attempted, d.NextAttemptAt, d.Finished, d.ID, d.Attempted-1)
-	if moved.Error != nil {
-		return moved.Error
+// moveDeliveries writes what came of the attempts to deliveries that nobody else has moved, in a statement that the two
+// databases do not share: see Log.mark.
+func (w *Webhooks) moveDeliveries(tx *gorm.DB, results []notification.Result) error {
+	rows := make([][6]any, len(results))
+	for i, r := range results {
+		d := deliveryToRow(r.Delivery)
+		rows[i] = [6]any{d.ID, d.Status, d.Tries, d.Attempted, d.NextAttemptAt.text(), d.Finished.text()}
 	}
-	if moved.RowsAffected != 1 {
+	list, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	statement := `UPDATE webhook_deliveries SET status = value ->> 1, tries = value ->> 2, attempted = value ->> 3,
+			next_attempt_at = value ->> 4, finished_at = value ->> 5 FROM json_each(?)
+		WHERE webhook_deliveries.id = value ->> 0 AND webhook_deliveries.status = 'pending' AND webhook_deliveries.attempted = (value ->> 3) - 1`
+	if w.db.dialect == Postgres {
+		statement = `UPDATE webhook_deliveries SET status = value ->> 1, tries = CAST(value ->> 2 AS integer), attempted = CAST(value ->> 3 AS integer),
+				next_attempt_at = CAST(value ->> 4 AS timestamptz), finished_at = CAST(value ->> 5 AS timestamptz) FROM json_array_elements(CAST(? AS json))
+			WHERE webhook_deliveries.id = CAST(value ->> 0 AS uuid) AND webhook_deliveries.status = 'pending'
+				AND webhook_deliveries.attempted = CAST(value ->> 3 AS integer) - 1`
+	}
+	moved := tx.Exec(statement, string(list))
+	if moved.Error == nil && moved.RowsAffected != int64(len(results)) {
 		return notification.ErrLeaseLost
 	}
-	if r.Dead == nil {
-		return nil
+	return moved.Error
+}
+
+func addDeadLetters(tx *gorm.DB, results []notification.Result) error {
+	for _, r := range results {
+		if r.Dead != nil {
+			if err := tx.Create(new(deadLetterToRow(*r.Dead))).Error; err != nil {
+				return err
+			}
+		}
 	}
-	return tx.Create(new(deadLetterToRow(*r.Dead))).Error
+	return nil
 }
 
 // recordHealth writes nothing for an endpoint that goes on to answer well, which is most of them.

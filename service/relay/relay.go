@@ -58,11 +58,15 @@ func (r *Relay) Nudged() { signal(r.wake) }
 func (r *Relay) Run(ctx context.Context) error {
 	r.settings.loop(ctx, relayLease, r.wake, func() (pace, error) {
 		local := r.woken.Swap(false)
-		moved, err := r.RunOnce(ctx)
+		moved, full, err := r.step(ctx)
 		if err == nil && local && r.StandsBy() {
 			err = r.queue.NudgeRelay(ctx)
 		}
-		return r.settings.paced(moved, moved >= r.settings.Batch), err
+		next := pace{pause: r.settings.Interval, moved: moved}
+		if full {
+			next = pace{} // more may wait
+		}
+		return next, err
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -82,6 +86,12 @@ func (r *Relay) StandsBy() bool {
 // RunOnce gives the events of up to Settings.Batch commits their positions, in one commit of its own, and returns how many
 // events that were. It is 0 where nothing waits or another server's relay works.
 func (r *Relay) RunOnce(ctx context.Context) (moved int, err error) {
+	moved, _, err = r.step(ctx)
+	return moved, err
+}
+
+// step is RunOnce, and says whether it moved as many commits as it may.
+func (r *Relay) step(ctx context.Context) (moved int, full bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.standingBy = false
@@ -89,26 +99,26 @@ func (r *Relay) RunOnce(ctx context.Context) (moved int, err error) {
 		// Nothing waits most of the time, and looking costs a read: the lease is touched only when there is work.
 		batches, err := r.queue.Waiting(ctx, r.settings.Batch)
 		if err != nil || len(batches) == 0 {
-			return 0, err
+			return 0, false, err
 		}
 		mine, err := r.lease.Keep(ctx)
 		if err != nil || !mine {
 			r.standingBy = err == nil
-			return 0, err
+			return 0, false, err
 		}
 		crashpoint.Hit(crashpoint.RelayLeased)
 		last, err := r.queue.AssignPositions(ctx, r.lease.Fence(), batches)
 		switch {
 		case err == nil:
 			crashpoint.Hit(crashpoint.RelayCommitted)
-			return r.report(batches, last), nil
+			return r.report(batches, last), len(batches) == r.settings.Batch, nil
 		case errors.Is(err, eventbus.ErrFenced):
 			r.lease.Forget()
 		case !errors.Is(err, eventbus.ErrStale):
-			return 0, err
+			return 0, false, err
 		}
 	}
-	return 0, nil
+	return 0, false, nil
 }
 
 func (r *Relay) report(batches []eventbus.WaitingBatch, last int64) (events int) {

@@ -85,26 +85,30 @@ func (s Settings) failed(ctx context.Context, name string, err error, retryIn ti
 	}
 }
 
-// A loop that has moved many events twice in a row rests before it moves more: what arrives meanwhile is moved together, and most of
-// the time processors and disk are the payments'. An event of a quiet time leaves at once, also behind a moment in which the
-// database stood still.
+// A relay that has moved many events twice in a row rests before it moves more: what arrives meanwhile is moved together, and most
+// of the time processors and disk are the payments'. Its subscribers, whom it wakes, need no rests of their own. An event of a
+// quiet time leaves at once, also behind a moment in which the database stood still.
 const (
-	manyEvents = 16
-	restFor    = 20 * time.Millisecond
+	shortRest, manyEvents    = 20 * time.Millisecond, 16
+	longRest, veryManyEvents = 100 * time.Millisecond, 32 // in the time of a short rest
 )
+
+// restAfter is how long is rested after a step that has moved events and had rested before it.
+func restAfter(events int, rested time.Duration) time.Duration {
+	switch events /= int(max(rested, shortRest) / shortRest); {
+	case events >= veryManyEvents:
+		return longRest
+	case events >= manyEvents:
+		return shortRest
+	default:
+		return 0
+	}
+}
 
 // pace is when the next step of a loop is worth while: when it is woken or the pause is over, at once where that is 0.
 type pace struct {
 	pause time.Duration
-	many  bool // events were moved
-}
-
-// paced is the pace after a step that has moved events and may have left more of them.
-func (s Settings) paced(events int, more bool) pace {
-	if more {
-		return pace{}
-	}
-	return pace{pause: s.Interval, many: events >= manyEvents}
+	moved int // events, of a relay
 }
 
 // loop calls step until ctx ends, at its pace, and after an error only when its growing delay is over, whoever wakes.
@@ -124,7 +128,7 @@ func (s Settings) loop(ctx context.Context, name string, wake <-chan struct{}, s
 		case <-listen:
 		}
 	}
-	busy := false
+	var wish, rested time.Duration
 	for ctx.Err() == nil {
 		next, err := step()
 		switch {
@@ -136,10 +140,10 @@ func (s Settings) loop(ctx context.Context, name string, wake <-chan struct{}, s
 			sleep(delay, nil)
 		default:
 			retry.Reset()
-			if busy && next.many {
-				sleep(restFor, nil)
-			}
-			busy = next.many
+			before := wish
+			wish = restAfter(next.moved, rested)
+			rested = min(before, wish)
+			sleep(rested, nil)
 			sleep(next.pause, wake)
 		}
 	}

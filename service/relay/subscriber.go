@@ -183,9 +183,7 @@ func (s *Subscriber) round(ctx context.Context) (result round, err error) {
 	if err := s.seek(ctx); err != nil {
 		return result, err
 	}
-	from := s.cursor
 	if passed, err := s.passOver(ctx); err != nil || passed {
-		result.next = s.settings.paced(int(s.cursor-from), false)
 		return result, err
 	}
 	full, err := s.readOn(ctx)
@@ -205,7 +203,9 @@ func (s *Subscriber) round(ctx context.Context) (result round, err error) {
 	if result.settled = settled; settled > 0 && s.settings.Hooks.Handled != nil {
 		s.settings.Hooks.Handled(s.name, settled)
 	}
-	result.next = s.settings.paced(settled, full && s.room() > 0)
+	if full && s.room() > 0 {
+		result.next.pause = 0
+	}
 	if due, ok := s.lanes.NextTry(); ok && result.next.pause > 0 {
 		result.next.pause = max(time.Millisecond, min(result.next.pause, due))
 	}

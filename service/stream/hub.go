@@ -40,7 +40,7 @@ const (
 type Limits struct {
 	PerUser int // streams of one user on this server: 8
 	Total   int // streams on this server: 2000
-	// Buffer is how many of its events a stream may be behind before it is ended: 256.
+	// Buffer is how many of its events a stream may be behind before it is ended: 1024.
 	Buffer int
 	// Backlog is how many positions back a stream may begin: 100,000. A resume reads all of them, its user's or not.
 	Backlog int64
@@ -58,7 +58,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	orElse(&l.PerUser, 8)
 	orElse(&l.Total, 2000)
-	orElse(&l.Buffer, 256)
+	orElse(&l.Buffer, 1024)
 	orElse(&l.Replays, 4)
 	orElse(&l.Page, 500)
 	if l.Backlog == 0 {
