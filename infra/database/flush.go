@@ -89,6 +89,7 @@ func (b *batch) writes() (*writes, error) {
 	if err := b.checkBalances(); err != nil {
 		return nil, err
 	}
+	w.changedAccounts = make([]pair[accountRow], 0, len(b.was.accounts))
 	for _, id := range inOrder(b.was.accounts) {
 		if err := compare(&w.changedAccounts, b.was.accounts[id], accountToRow(b.state.accounts[id])); err != nil {
 			return nil, err

@@ -51,7 +51,7 @@ type DeliverConfig struct {
 }
 
 // dueBatch is how many deliveries of an endpoint are read, and recorded, at once.
-const dueBatch = 50
+const dueBatch = 20
 
 // recordAfter is how old an attempt may become, while others are made, before it is recorded.
 const recordAfter = time.Second

@@ -37,6 +37,7 @@ func (r *recent) add(b eventbus.CommittedBatch) {
 func (r *recent) take(batches []eventbus.WaitingBatch, position int64) (known []eventbus.PositionedEvent) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	known = make([]eventbus.PositionedEvent, 0, min(r.count, eventbus.EventsIn(batches)))
 	gap := false
 	for _, b := range batches {
 		events := r.events[b.ID]

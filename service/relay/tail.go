@@ -19,6 +19,7 @@ type tail struct {
 
 	mu     sync.Mutex // not held while the log is asked
 	known  int64      // the last position that was announced
+	asked  bool       // somebody has read since the last feed
 	events []eventbus.PositionedEvent
 }
 
@@ -33,10 +34,14 @@ func (t *tail) announce(position int64) (news bool) {
 }
 
 // feed takes events of the log that nobody has read. Where they leave a gap behind those that are held, the next reader closes it
-// from the log. It does not wait for who reads.
+// from the log. Where nobody reads, nothing is kept. It does not wait for who reads.
 func (t *tail) feed(events []eventbus.PositionedEvent) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !t.asked {
+		t.events = nil
+	}
+	t.asked = false
 	if len(t.events) == 0 || len(events) > 0 && events[0].Position <= t.last()+1 {
 		t.add(events)
 	}
@@ -68,6 +73,7 @@ func (t *tail) ReadAfter(ctx context.Context, position int64, limit int) ([]even
 func (t *tail) isBefore(position int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.asked = true
 	return len(t.events) > 0 && position < t.events[0].Position-1
 }
 
