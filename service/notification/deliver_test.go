@@ -15,6 +15,8 @@ import (
 
 	"florin/domain/account"
 	domain "florin/domain/notification"
+	"florin/infra/database"
+	"florin/infra/database/databasetest"
 	"florin/service/notification"
 )
 
@@ -340,6 +342,17 @@ func TestAnAttemptIsRecordedOnce(t *testing.T) {
 		assert.Empty(t, recorded[1].Attempts)
 		assert.Equal(t, domain.DeliveryPending, recorded[1].Status)
 	})
+}
+
+// TestDeliveriesDoNotWaitForTheDisk: losing their last second repeats what may be repeated.
+func TestDeliveriesDoNotWaitForTheDisk(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, databasetest.Open(t, database.Postgres, database.Options{}))
+	commits := databasetest.WatchCommits(t, b.db, "webhook_deliveries", "webhook_attempts")
+	b.endpoint(b.ada, newReceiver(t, status(204)).url)
+	b.deposit(b.ada)
+	require.Equal(t, 1, b.run(b.worker))
+	assert.Equal(t, []string{"webhook_attempts off", "webhook_deliveries off"}, commits())
 }
 
 // TestAWorkerWhoseLeaseIsOverRecordsNothing: it was paused, another server has sent, and its late answer counts no more.

@@ -419,6 +419,24 @@ func TestSubscriptionsEndWithTheirLoops(t *testing.T) {
 	})
 }
 
+// TestCursorsDoNotWaitForTheDiskAndPositionsDo: a client that has seen a position must find it again.
+func TestCursorsDoNotWaitForTheDiskAndPositionsDo(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	db := databasetest.Open(t, database.Postgres, database.Options{})
+	b := &bench{t: t, db: db, clock: c, log: database.NewLog(db, c.Now), leases: database.NewLeases(db, c.Now)}
+	s := relay.NewDurable(b.log, b.leases, b.settings("one"), "reader", func(context.Context, eventbus.PositionedEvent) error { return nil })
+	_, err := s.RunOnce(t.Context())
+	require.NoError(t, err)
+	commits := databasetest.WatchCommits(t, db, "log_head", "subscribers", "event_batches")
+	b.commit(eventbustest.Events(2)...)
+	require.Equal(t, 2, b.moveAll(b.relay("one")))
+	settled, err := s.RunOnce(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 2, settled)
+	assert.Equal(t, []string{"event_batches on", "log_head on", "subscribers off"}, commits())
+}
+
 // TestF117_NothingOfARolledBackTransactionLeaves and TestPublishNeedsAUnit: an event leaves if and only if its
 // transaction commits.
 func TestF117_NothingOfARolledBackTransactionLeaves(t *testing.T) {
