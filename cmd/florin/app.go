@@ -117,6 +117,8 @@ func newStage() stage {
 
 // Start serves and begins to work; it returns at once. What fails later ends up in Failed.
 func (a *App) Start() {
+	a.DB.Narrow()
+	a.loop("connections", a.base, afterStart(a.widen))
 	a.loop("public listener", a.base, func(context.Context) error { return a.Server.ServePublic(a.public) })
 	a.loop("admin listener", a.base, func(context.Context) error { return a.Server.ServeAdmin(a.admin) })
 	if a.webhooks != nil {
@@ -155,6 +157,15 @@ func (a *App) Start() {
 			URL: string(a.Config.DatabaseURL), Own: a.log, RelayNudged: a.Relay.Nudged, LogGrew: a.Subscriptions.Wake, Logger: a.Log,
 		}.Run))
 	}
+}
+
+// widen lets the first requests be over before the database opens more connections.
+func (a *App) widen(ctx context.Context) error {
+	if err := a.DB.Widen(ctx); err != nil && ctx.Err() == nil {
+		a.Log.WarnContext(ctx, "connection of the commits not opened, the first commit will", "error", err)
+	}
+	<-ctx.Done()
+	return nil
 }
 
 // startsAfter is how long the loops wait that nobody waits for.

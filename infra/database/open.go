@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 )
 
@@ -72,7 +73,8 @@ type DB struct {
 	writer  *gorm.DB
 	reader  *gorm.DB
 	lane    *pgxpool.Pool   // of the commits alone on PostgreSQL, nil on SQLite
-	pools   []*pgxpool.Pool // all of them on PostgreSQL
+	pools   []*pgxpool.Pool // of the writer and the reader on PostgreSQL
+	handles []*sql.DB       // the same as gorm has them
 	layout  atomic.Pointer[pgLayout]
 	closers []func() error
 
@@ -108,12 +110,31 @@ func (db *DB) Dialect() Dialect { return db.dialect }
 
 // Ping asks both handles for an answer and returns an errs Unavailable error when one has none.
 func (db *DB) Ping(ctx context.Context) error {
+	var both errgroup.Group
 	for _, handle := range []*gorm.DB{db.writer, db.reader} {
-		if err := handle.WithContext(ctx).Exec("SELECT 1").Error; err != nil {
-			return toErrs("ping database", err)
-		}
+		both.Go(func() error { return handle.WithContext(ctx).Exec("SELECT 1").Error })
 	}
-	return nil
+	return toErrs("ping database", both.Wait())
+}
+
+// Narrow has all who use the handles share one connection each on PostgreSQL, until Widen: opening one takes such a server longer
+// than all that a start asks, and whoever finds none free opens another.
+func (db *DB) Narrow() {
+	for _, handle := range db.handles {
+		handle.SetMaxOpenConns(1)
+	}
+}
+
+// Widen ends Narrow, and opens the connection of the commits unless one has been made. The error is that of opening it; the next
+// commit tries again.
+func (db *DB) Widen(ctx context.Context) error {
+	for _, handle := range db.handles {
+		handle.SetMaxOpenConns(0)
+	}
+	if db.lane == nil {
+		return nil
+	}
+	return toErrs("open the connection of the commits", classify(db.lane.Ping(ctx)))
 }
 
 // Close waits for running queries and closes every connection.

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+	"gorm.io/gorm"
 
 	"florin/domain/errs"
 	"florin/infra/database"
@@ -128,4 +130,31 @@ func TestLogHoldsNoValue(t *testing.T) {
 			require.NotContains(t, text.String(), "hunter2")
 		})
 	}
+}
+
+// TestNarrowOpensNoMoreConnections, however many ask, and Widen lets those go on that wait for one.
+func TestNarrowOpensNoMoreConnections(t *testing.T) {
+	t.Parallel()
+	db := databasetest.Open(t, database.Postgres, database.Options{})
+	backends := func() (n int) {
+		require.NoError(t, db.Reader().Raw("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'florin'").Scan(&n).Error)
+		return n
+	}
+	db.Narrow()
+	var asking errgroup.Group
+	for range 8 {
+		for _, handle := range []*gorm.DB{db.Writer(), db.Reader()} {
+			asking.Go(func() error { return handle.WithContext(t.Context()).Exec("SELECT pg_sleep(0.01)").Error })
+		}
+	}
+	require.NoError(t, asking.Wait())
+	require.Equal(t, 2, backends())
+
+	held := db.Writer().WithContext(t.Context()).Begin()
+	require.NoError(t, held.Error)
+	asking.Go(func() error { return db.Writer().WithContext(t.Context()).Exec("SELECT 1").Error })
+	require.NoError(t, db.Widen(t.Context()))
+	require.NoError(t, asking.Wait())
+	require.NoError(t, held.Rollback().Error)
+	require.Equal(t, 4, backends(), "a second writer, and the commits")
 }

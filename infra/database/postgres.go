@@ -54,7 +54,8 @@ const (
 	connectWithin = 10 * time.Second
 )
 
-// connect opens the first connection of each pool, all at once: one takes longer than all that the start asks.
+// connect opens the first connection of each pool, at once: one takes longer than all that the start asks. The commits open theirs
+// when there is one.
 func (db *DB) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
@@ -99,7 +100,6 @@ func (db *DB) openPool(url string, size int, params map[string]string) (*pgxpool
 	if err != nil {
 		return nil, err
 	}
-	db.pools = append(db.pools, pool)
 	db.closers = append(db.closers, func() error { pool.Close(); return nil })
 	return pool, nil
 }
@@ -111,6 +111,7 @@ func (db *DB) openGorm(url string, size int, params map[string]string) (*gorm.DB
 		return nil, err
 	}
 	opened := openBounded(stdlib.GetPoolConnector(pool), db.options.ConnWait)
+	db.pools, db.handles = append(db.pools, pool), append(db.handles, opened)
 	db.closers = append(db.closers, opened.Close)
 	return openHandle(dialector{&postgres.Dialector{Config: &postgres.Config{Conn: opened}}}, db.options)
 }
