@@ -341,6 +341,13 @@ func TestAnAttemptIsRecordedOnce(t *testing.T) {
 		assert.Len(t, recorded[0].Attempts, 1)
 		assert.Empty(t, recorded[1].Attempts)
 		assert.Equal(t, domain.DeliveryPending, recorded[1].Status)
+
+		// One that has failed is pending as before, and yet counted.
+		failed := due[1]
+		failed.Fail(b.clock.Now(), 0, func(pause time.Duration) time.Duration { return pause })
+		attempt := []domain.Result{{Delivery: failed, Attempt: domain.Attempt{Number: 1, URL: "http://127.0.0.1:1/", StartedAt: b.clock.Now(), Failure: "refused"}}}
+		require.NoError(t, b.store.Record(t.Context(), claims[0], attempt))
+		require.ErrorIs(t, b.store.Record(t.Context(), claims[0], attempt), domain.ErrLeaseLost)
 	})
 }
 
