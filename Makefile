@@ -87,7 +87,7 @@ microbench: ## measure the parts of a request that need no database
 
 bench: ## measure Florin beside plain SQL on the same PostgreSQL: docs/performance.md
 	@go run ./cmd/bench $(BENCH)
-	@$(PGRUN) go test -run='^$$' -bench='^BenchmarkEvents' -benchtime=1x ./service/relay
+	@$(PGRUN:--=-durable --) go test -run='^$$' -bench='^BenchmarkEvents' -benchtime=1x ./service/relay
 
 fuzz: ## run each fuzz target for FUZZTIME
 	@targets=$$(grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd domain infra pkg service webapi) || \

@@ -1,9 +1,9 @@
 // Command pgrun runs the tests with a PostgreSQL that all of them share: it starts a throwaway server, sets TEST_DATABASE_URL,
 // runs the command after "--" and stops the server. When the command is "go test", it prints a compact report that says how many
 // tests ran on each database. It exits as the command does. With -events it keeps how every test ended in a file, one JSON object a
-// line, for cmd/reliability.
+// line, for cmd/reliability. With -durable a server that it starts waits for the disk, as for measuring.
 //
-//	go run ./infra/database/databasetest/pgrun [-events file] -- go test ./...
+//	go run ./infra/database/databasetest/pgrun [-events file] [-durable] -- go test ./...
 package main
 
 import (
@@ -24,21 +24,26 @@ import (
 
 func main() {
 	events := flag.String("events", "", "file for how every test ended")
+	durable := flag.Bool("durable", false, "the server waits for the disk")
 	flag.Parse() // it ends at "--"
 	arguments := flag.Args()
 	if len(arguments) == 0 {
-		fmt.Fprintln(os.Stderr, "usage: pgrun [-events file] -- command [arguments]")
+		fmt.Fprintln(os.Stderr, "usage: pgrun [-events file] [-durable] -- command [arguments]")
 		os.Exit(2)
 	}
-	code, err := run(arguments, *events)
+	var settings []string
+	if *durable {
+		settings = []string{"fsync=on", "full_page_writes=on", "autovacuum=on"}
+	}
+	code, err := run(arguments, *events, settings)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "pgrun:", err)
 	}
 	os.Exit(code)
 }
 
-func run(arguments []string, events string) (code int, err error) {
-	server, err := obtain(context.Background())
+func run(arguments []string, events string, settings []string) (code int, err error) {
+	server, err := obtain(context.Background(), settings)
 	if err != nil {
 		return 1, err
 	}

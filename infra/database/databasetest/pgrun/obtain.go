@@ -24,29 +24,30 @@ type source struct {
 	stop        func() error
 }
 
-// obtain finds a server: the one of TEST_DATABASE_URL, local programs, Docker, or, as root on Debian, a new package.
-func obtain(ctx context.Context) (source, error) {
+// obtain finds a server: the one of TEST_DATABASE_URL, local programs, Docker, or, as root on Debian, a new package. One that it
+// starts has the settings.
+func obtain(ctx context.Context, settings []string) (source, error) {
 	if url := os.Getenv(databasetest.EnvURL); url != "" {
 		return source{url: url, origin: databasetest.EnvURL, stop: func() error { return nil }}, nil
 	}
-	local, err := startLocal(ctx)
+	local, err := startLocal(ctx, settings)
 	if !errors.Is(err, databasetest.ErrNoPostgres) {
 		return local, err
 	}
 	if exec.CommandContext(ctx, "docker", "info").Run() == nil {
-		return startDocker(ctx)
+		return startDocker(ctx, settings)
 	}
 	if _, aptErr := exec.LookPath("apt-get"); aptErr == nil && os.Geteuid() == 0 {
 		if err := install(ctx); err != nil {
 			return source{}, err
 		}
-		return startLocal(ctx)
+		return startLocal(ctx, settings)
 	}
 	return source{}, err
 }
 
-func startLocal(ctx context.Context) (source, error) {
-	server, err := databasetest.Start(ctx)
+func startLocal(ctx context.Context, settings []string) (source, error) {
+	server, err := databasetest.Start(ctx, settings...)
 	if err != nil {
 		return source{}, err
 	}
@@ -66,10 +67,13 @@ func install(ctx context.Context) error {
 	return nil
 }
 
-func startDocker(ctx context.Context) (source, error) {
+func startDocker(ctx context.Context, settings []string) (source, error) {
 	fmt.Println("no PostgreSQL found: starting", image, "in Docker")
-	output, err := docker(ctx, "run", "--detach", "--rm", "--publish", "127.0.0.1::5432", "--env", "POSTGRES_HOST_AUTH_METHOD=trust",
-		image, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=400")
+	arguments := []string{"run", "--detach", "--rm", "--publish", "127.0.0.1::5432", "--env", "POSTGRES_HOST_AUTH_METHOD=trust", image}
+	for _, setting := range append([]string{"fsync=off", "full_page_writes=off", "max_connections=400"}, settings...) {
+		arguments = append(arguments, "-c", setting)
+	}
+	output, err := docker(ctx, arguments...)
 	if err != nil {
 		return source{}, err
 	}
