@@ -19,8 +19,8 @@ const keptFor = 20 * time.Second
 // answerWithin bounds a call, from the first byte sent to the last one read.
 const answerWithin = 15 * time.Second
 
-// conn is one kept-alive connection to the server, dialed when it is first used and again after a failure or a long rest. It writes requests
-// by itself and leaves the reading to fasthttp, because the generator shares its processors with what it measures. It serves
+// conn is one kept-alive connection to the server, dialed when it is first used and again after a failure or a long rest. It writes
+// requests by itself and leaves the reading to fasthttp, because the generator shares its processors with what it measures. It serves
 // one goroutine and repeats nothing.
 type conn struct {
 	address  string

@@ -54,7 +54,7 @@ func (p *pass) server(ctx context.Context, s system, cells []cell) (err error) {
 		if told != nil {
 			r.Told = told.told()
 			for way, n := range r.Told {
-				if n == 0 {
+				if n == 0 && r.Fault == "" { // one of the money says more
 					r.Fault = "nothing came by way of " + way
 				}
 			}

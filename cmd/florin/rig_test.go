@@ -283,7 +283,12 @@ func (c *client) fund(account, amount, currency string) {
 func (c *client) balance(account string) string {
 	b := c.do("GET", "/account/"+account+"/balance", "")
 	require.Equal(c.r.t, 200, b.status, "%s", b.body)
-	return b.text(c.r.t, "posted") + " " + b.text(c.r.t, "held") + " " + b.text(c.r.t, "available")
+	return b.balance(c.r.t)
+}
+
+// balance is the same of an answer.
+func (a answer) balance(t testing.TB) string {
+	return a.text(t, "posted") + " " + a.text(t, "held") + " " + a.text(t, "available")
 }
 
 // status is the transaction's status.

@@ -175,7 +175,7 @@ func TestF97_ConnectionLostDuringCommit(t *testing.T) {
 			r.until(func() bool {
 				b := c.do("GET", "/account/"+account+"/balance", "")
 				if b.status == 200 {
-					read = b.text(t, "posted") + " " + b.text(t, "held") + " " + b.text(t, "available")
+					read = b.balance(t)
 				}
 				return b.status == 200
 			}, "reads are answered again")

@@ -183,11 +183,7 @@ func (b *batch) merge(u *unit) {
 
 // events is what was committed, as the log has it.
 func (b *batch) events() eventbus.CommittedBatch {
-	events := make([]account.PaymentEvent, len(b.added.events))
-	for i, e := range b.added.events {
-		events[i] = *e
-	}
-	return eventbus.CommittedBatch{ID: b.rows.events[0].BatchID, Events: events}
+	return eventbus.CommittedBatch{ID: b.rows.events[0].BatchID, Events: b.added.events}
 }
 
 func mergeInto[K comparable, V any](into map[K]V, from few[K, V]) {

@@ -405,7 +405,7 @@ func TestWhatIsToldOfACommitIsWhatTheLogHas(t *testing.T) {
 		k.ledger.OnCommit = func(b eventbus.CommittedBatch) {
 			sizes[b.ID] = len(b.Events)
 			for _, e := range b.Events {
-				told = append(told, eventbus.PositionedEvent{Position: int64(len(told) + 1), Event: e})
+				told = append(told, eventbus.PositionedEvent{Position: int64(len(told) + 1), Event: *e})
 			}
 		}
 		user, from := k.funded(100)

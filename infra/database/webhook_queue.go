@@ -121,14 +121,16 @@ func (w *Webhooks) moveDeliveries(tx *gorm.DB, results []notification.Result) er
 }
 
 func addDeadLetters(tx *gorm.DB, results []notification.Result) error {
+	var rows []deadLetterRow
 	for _, r := range results {
 		if r.Dead != nil {
-			if err := tx.Create(new(deadLetterToRow(*r.Dead))).Error; err != nil {
-				return err
-			}
+			rows = append(rows, deadLetterToRow(*r.Dead))
 		}
 	}
-	return nil
+	if len(rows) == 0 {
+		return nil
+	}
+	return tx.Create(&rows).Error
 }
 
 // recordHealth writes nothing for an endpoint that goes on to answer well, which is most of them.

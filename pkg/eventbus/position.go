@@ -39,7 +39,7 @@ type WaitingBatch struct {
 // CommittedBatch is the events of one commit, in order, as the process that made it knows them. They equal what the log has.
 type CommittedBatch struct {
 	ID     int64 // 0 where it is not known
-	Events []account.PaymentEvent
+	Events []*account.PaymentEvent
 }
 
 // EventsIn is how many events the batches have.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"gorm.io/gorm"
 
 	"florin/domain/account"
 	"florin/infra/database"
@@ -47,11 +46,8 @@ func runServer(b *testing.B, dialect database.Dialect) *running {
 
 // commit is a commit of the server, which it knows of.
 func (r *running) commit(events []account.PaymentEvent) {
-	batch := eventbus.CommittedBatch{Events: events}
-	require.NoError(r.b, r.db.Writer().WithContext(r.ctx).Transaction(func(tx *gorm.DB) (err error) {
-		batch.ID, err = databasetest.InsertEvents(tx, events...)
-		return err
-	}))
+	batch, err := databasetest.CommitBatch(r.ctx, r.db, events...)
+	require.NoError(r.b, err)
 	r.relay.Committed(batch)
 }
 

@@ -14,9 +14,10 @@ func paces(t *testing.T, moved ...int) (waited []time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		wake := make(chan struct{}, 1)
 		ctx, cancel := context.WithCancel(t.Context())
-		last := time.Now()
-		Settings{}.withDefaults().loop(ctx, "test", wake, func() (pace, error) {
-			waited, last = append(waited, time.Since(last)), time.Now()
+		s := Settings{Now: time.Now}.withDefaults() // the bubble's
+		last := s.Now()
+		s.loop(ctx, "test", wake, func() (pace, error) {
+			waited, last = append(waited, s.Now().Sub(last)), s.Now()
 			if len(moved) == 0 {
 				cancel()
 				return pace{}, nil

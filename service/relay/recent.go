@@ -17,7 +17,7 @@ type recent struct {
 
 	mu     sync.Mutex
 	count  int
-	events map[int64][]account.PaymentEvent
+	events map[int64][]*account.PaymentEvent
 }
 
 func (r *recent) add(b eventbus.CommittedBatch) {
@@ -27,7 +27,7 @@ func (r *recent) add(b eventbus.CommittedBatch) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.events == nil || r.count+len(b.Events) > r.most {
-		r.events, r.count = make(map[int64][]account.PaymentEvent), 0
+		r.events, r.count = make(map[int64][]*account.PaymentEvent), 0
 	}
 	r.events[b.ID] = b.Events
 	r.count += len(b.Events)
@@ -47,7 +47,7 @@ func (r *recent) take(batches []eventbus.WaitingBatch, position int64) (known []
 			continue
 		}
 		for _, e := range events {
-			known = append(known, eventbus.PositionedEvent{Position: position, Event: e})
+			known = append(known, eventbus.PositionedEvent{Position: position, Event: *e})
 			position++
 		}
 	}

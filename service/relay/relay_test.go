@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"gorm.io/gorm"
 
 	"florin/domain/account"
 	"florin/infra/database"
@@ -311,11 +310,8 @@ func TestRelayKnowsWhatItsProcessCommitted(t *testing.T) {
 		var known []eventbus.PositionedEvent
 		r := relay.New(b.log, b.leases, b.settings("one"), func(position int64, events []eventbus.PositionedEvent) { last, known = position, events })
 		commit := func(n int) eventbus.CommittedBatch {
-			batch := eventbus.CommittedBatch{Events: eventbustest.Events(n)}
-			require.NoError(t, b.db.Writer().Transaction(func(tx *gorm.DB) (err error) {
-				batch.ID, err = databasetest.InsertEvents(tx, batch.Events...)
-				return err
-			}))
+			batch, err := databasetest.CommitBatch(t.Context(), b.db, eventbustest.Events(n)...)
+			require.NoError(t, err)
 			return batch
 		}
 		r.Committed(commit(3))
@@ -337,7 +333,7 @@ func TestRelayKnowsWhatItsProcessCommitted(t *testing.T) {
 
 		// What another server's relay moves is forgotten some time.
 		for id := range int64(10_000) {
-			r.Committed(eventbus.CommittedBatch{ID: 1000 + id, Events: eventbustest.Events(1)})
+			r.Committed(eventbus.CommittedBatch{ID: 1000 + id, Events: make([]*account.PaymentEvent, 1)})
 		}
 		r.Committed(commit(1))
 		require.Equal(t, 1, b.moveAll(r))

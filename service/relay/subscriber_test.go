@@ -65,11 +65,7 @@ func openBus(t *testing.T, dialect database.Dialect) eventbustest.Harness {
 					return err
 				}
 			}
-			batch := eventbus.CommittedBatch{Events: u.events}
-			err := db.Writer().WithContext(ctx).Transaction(func(tx *gorm.DB) (err error) {
-				batch.ID, err = databasetest.InsertEvents(tx, u.events...)
-				return err
-			})
+			batch, err := databasetest.CommitBatch(ctx, db, u.events...)
 			if err == nil {
 				r.Committed(batch)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"florin/domain/account"
 	"florin/infra/database"
+	"florin/pkg/eventbus"
 )
 
 // InsertEvents writes payment events as one batch, in plain SQL, with bare transactions for them to belong to, in the
@@ -46,10 +47,20 @@ func InsertEvents(tx *gorm.DB, events ...account.PaymentEvent) (batch int64, err
 
 // CommitEvents is InsertEvents in a transaction of its own.
 func CommitEvents(ctx context.Context, db *database.DB, events ...account.PaymentEvent) error {
-	return db.Writer().WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		_, err := InsertEvents(tx, events...)
+	_, err := CommitBatch(ctx, db, events...)
+	return err
+}
+
+// CommitBatch is CommitEvents, with what a ledger tells of such a commit.
+func CommitBatch(ctx context.Context, db *database.DB, events ...account.PaymentEvent) (batch eventbus.CommittedBatch, err error) {
+	for i := range events {
+		batch.Events = append(batch.Events, &events[i])
+	}
+	err = db.Writer().WithContext(ctx).Transaction(func(tx *gorm.DB) (err error) {
+		batch.ID, err = InsertEvents(tx, events...)
 		return err
 	})
+	return batch, err
 }
 
 // CheckLog fails the test unless positions are 1..n without gap or repeat (I10), nothing is left without one, and per
