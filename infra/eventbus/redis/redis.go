@@ -5,15 +5,11 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"strconv"
 	"sync"
 	"time"
-
-	goredis "github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"florin/domain/account"
 	"florin/pkg/eventbus"
@@ -42,7 +38,7 @@ type Bus struct {
 	broker  eventbus.Broker
 	options eventbus.Options
 	maxAge  time.Duration
-	client  *goredis.Client
+	client  *client
 }
 
 var (
@@ -64,33 +60,8 @@ func Open(broker eventbus.Broker, options eventbus.Options) (*Bus, error) {
 	if master == "" && len(broker.Hosts) > 1 {
 		return nil, errSeveralHosts
 	}
-	return &Bus{broker: broker, options: options.WithDefaults(), maxAge: maxAge, client: dial(broker, master, secured)}, nil
-}
-
-// silent keeps the library from writing to the standard error beside the log: its errors come back anyway.
-type silent struct{}
-
-func (silent) Printf(context.Context, string, ...any) {}
-
-var silence = sync.OnceFunc(func() { goredis.SetLogger(silent{}) })
-
-// dial makes a client that connects when it is used. Who publishes and who reads try again themselves, and know what comes
-// after what, so the client does not.
-func dial(broker eventbus.Broker, master string, secured *tls.Config) *goredis.Client {
-	silence()
-	if master != "" {
-		return goredis.NewFailoverClient(&goredis.FailoverOptions{
-			MasterName: master, SentinelAddrs: broker.Hosts, Username: broker.User, Password: broker.Password, TLSConfig: secured,
-			ClientName: "florin", DialTimeout: dialWithin, ReadTimeout: publishWithin, WriteTimeout: publishWithin,
-			MaxRetries: -1, PoolSize: 8, ContextTimeoutEnabled: true, DisableIdentity: true,
-		})
-	}
-	return goredis.NewClient(&goredis.Options{
-		Addr: broker.Hosts[0], Username: broker.User, Password: broker.Password, TLSConfig: secured,
-		ClientName: "florin", DialTimeout: dialWithin, ReadTimeout: publishWithin, WriteTimeout: publishWithin,
-		MaxRetries: -1, DialerRetries: 1, PoolSize: 8, ContextTimeoutEnabled: true, DisableIdentity: true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
+	return &Bus{broker: broker, options: options.WithDefaults(), maxAge: maxAge,
+		client: newClient(dialer{broker: broker, master: master, secured: secured})}, nil
 }
 
 // Capabilities says what the bus keeps of the contract.
@@ -115,22 +86,17 @@ func (b *Bus) PublishBatch(ctx context.Context, events []eventbus.PositionedEven
 
 func (b *Bus) send(ctx context.Context, messages []eventbus.Message) []error {
 	oldest := strconv.FormatInt(b.options.Now().Add(-b.maxAge).UnixMilli(), 10)
-	pipeline := b.client.Pipeline()
-	added := make([]*goredis.StringCmd, len(messages))
+	each := make([][]any, len(messages))
 	for i, m := range messages {
-		values := []string{fieldID, m.ID, fieldEvent, string(m.Body)}
+		each[i] = []any{b.broker.Name, "MINID", "~", oldest, "*", fieldID, m.ID, fieldEvent, string(m.Body)}
 		for name, value := range m.Headers {
-			values = append(values, name, value)
+			each[i] = append(each[i], name, value)
 		}
-		added[i] = pipeline.XAdd(ctx, &goredis.XAddArgs{Stream: b.broker.Name, MinID: oldest, Approx: true, Values: values})
 	}
-	results := make([]error, len(messages))
-	_, failure := pipeline.Exec(ctx)
-	for i, command := range added {
-		if err := command.Err(); err != nil {
+	results := b.client.pipeline(ctx, "XADD", each)
+	for i, err := range results {
+		if err != nil {
 			results[i] = eventbus.Away("publish", err)
-		} else if failure != nil && command.Val() == "" {
-			results[i] = eventbus.Away("publish", failure)
 		}
 	}
 	return results
@@ -138,7 +104,7 @@ func (b *Bus) send(ctx context.Context, messages []eventbus.Message) []error {
 
 // Ping says whether the broker answers.
 func (b *Bus) Ping(ctx context.Context) error {
-	if err := b.client.Ping(ctx).Err(); err != nil {
+	if _, err := b.client.do(ctx, "PING"); err != nil {
 		return eventbus.Away("ping", err)
 	}
 	return nil
@@ -149,7 +115,7 @@ func (b *Bus) warn(ctx context.Context, what string, err error) {
 }
 
 // Close ends the connections.
-func (b *Bus) Close() error { return b.client.Close() }
+func (b *Bus) Close() error { return b.client.close() }
 
 // SubscribePaymentEvents reads the stream in a consumer group of that name, as eventbus.EventBus says.
 func (b *Bus) SubscribePaymentEvents(ctx context.Context, name string, handle eventbus.Handler) error {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	goredis "github.com/redis/go-redis/v9"
+	redigo "github.com/gomodule/redigo/redis"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -60,10 +60,22 @@ func real(t *testing.T) (host string, found bool) {
 		_ = command.Wait() // says that it was killed
 	})
 	host = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	client := goredis.NewClient(&goredis.Options{Addr: host})
-	defer client.Close()
-	require.Eventually(t, func() bool { return client.Ping(t.Context()).Err() == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		conn, err := redigo.DialContext(t.Context(), "tcp", host)
+		return err == nil && conn.Close() == nil
+	}, 10*time.Second, 10*time.Millisecond)
 	return host, true
+}
+
+// ask gives a server one command.
+func ask(t *testing.T, host, command string, arguments ...any) any {
+	t.Helper()
+	conn, err := redigo.DialContext(t.Context(), "tcp", host)
+	require.NoError(t, err)
+	defer conn.Close()
+	reply, err := conn.Do(command, arguments...)
+	require.NoError(t, err)
+	return reply
 }
 
 // each runs the test on miniredis and, where there is one, on a Redis.
@@ -90,9 +102,7 @@ func TestF110_WipedBrokerIsFilledAgain(t *testing.T) {
 		bus, _ := open(t, host, &eventbustest.DeadLetters{})
 		h := eventbustest.Harness{Bus: bus, Publish: eventbustest.PublishEach(bus)}
 		s := eventbustest.Subscribe(t, h, "listener", nil)
-		client := goredis.NewClient(&goredis.Options{Addr: host})
-		defer client.Close()
-		require.NoError(t, client.FlushAll(t.Context()).Err())
+		ask(t, host, "FLUSHALL")
 		events := eventbustest.Events(3)
 		require.NoError(t, h.Publish(t.Context(), events...))
 		s.AwaitAll(events)
@@ -105,14 +115,12 @@ func TestPendingOfADeadMemberComesFirst(t *testing.T) {
 	each(t, func(t *testing.T, host string) {
 		bus, stream := open(t, host, &eventbustest.DeadLetters{})
 		h := eventbustest.Harness{Bus: bus, Publish: eventbustest.PublishEach(bus)}
-		client := goredis.NewClient(&goredis.Options{Addr: host})
-		defer client.Close()
-		require.NoError(t, client.XGroupCreateMkStream(t.Context(), stream, "taken", "0").Err())
+		ask(t, host, "XGROUP", "CREATE", stream, "taken", "0", "MKSTREAM")
 		events := eventbustest.Events(3)
 		require.NoError(t, h.Publish(t.Context(), events[:2]...))
-		handed, err := client.XReadGroup(t.Context(), &goredis.XReadGroupArgs{Group: "taken", Consumer: "dead", Streams: []string{stream, ">"}}).Result()
+		handed, err := redigo.Values(ask(t, host, "XREADGROUP", "GROUP", "taken", "dead", "STREAMS", stream, ">"), nil)
 		require.NoError(t, err)
-		require.Len(t, handed[0].Messages, 2)
+		require.Len(t, handed[0].([]any)[1], 2)
 		require.NoError(t, h.Publish(t.Context(), events[2]))
 		got := make(chan account.PaymentEvent, 10)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -145,10 +153,7 @@ func TestOldEntriesAreTrimmed(t *testing.T) {
 		}
 		ahead = 2 * time.Hour
 		require.NoError(t, bus.PublishPaymentEvent(t.Context(), eventbustest.Events(1)[0]))
-		client := goredis.NewClient(&goredis.Options{Addr: host})
-		defer client.Close()
-		length, err := client.XLen(t.Context(), "trimmed").Result()
-		require.NoError(t, err)
+		length := ask(t, host, "XLEN", "trimmed")
 		assert.Less(t, length, int64(150))
 	})
 }

@@ -3,13 +3,12 @@ package redis
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
+	redigo "github.com/gomodule/redigo/redis"
 
 	"florin/pkg/eventbus"
 )
@@ -28,8 +27,8 @@ const (
 
 // renew and release touch the turn only where it is the caller's still.
 var (
-	renew   = goredis.NewScript(`if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("pexpire", KEYS[1], ARGV[2]) end return 0`)
-	release = goredis.NewScript(`if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("del", KEYS[1]) end return 0`)
+	renew   = redigo.NewScript(1, `if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("pexpire", KEYS[1], ARGV[2]) end return 0`)
+	release = redigo.NewScript(1, `if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("del", KEYS[1]) end return 0`)
 )
 
 // source is a subscription. Redis would spread the entries over the members of a group and so break the order; a key that
@@ -59,22 +58,36 @@ func (s *source) Receive(ctx context.Context, limit int, wait time.Duration) ([]
 	if mine == nil || mine.over.Load() {
 		return s.takeTurn(ctx, wait)
 	}
-	streams, err := s.bus.client.XReadGroup(ctx, &goredis.XReadGroupArgs{Group: s.group, Consumer: consumer,
-		Streams: []string{s.bus.broker.Name, ">"}, Count: int64(limit), Block: min(max(wait, time.Millisecond), longestBlock)}).Result()
+	block := min(max(wait, time.Millisecond), longestBlock)
+	reply, err := s.bus.client.do(ctx, "XREADGROUP", "GROUP", s.group, consumer, "COUNT", limit, "BLOCK", block.Milliseconds(),
+		"STREAMS", s.bus.broker.Name, ">")
 	switch {
-	case errors.Is(err, goredis.Nil):
-		return nil, nil
 	case err != nil && strings.HasPrefix(err.Error(), "NOGROUP"):
 		// The broker has lost the stream or the group. What is there by now is read from the start.
 		return nil, s.createGroup(ctx)
 	case err != nil:
 		return nil, s.away(ctx, "wait for entries", err)
+	case reply == nil:
+		return nil, nil
 	}
-	var items []*eventbus.Item
-	for _, stream := range streams {
-		items = append(items, s.items(mine, stream.Messages)...)
+	entries, err := readStream(reply)
+	if err != nil {
+		return nil, s.away(ctx, "wait for entries", err)
 	}
-	return items, nil
+	return s.items(mine, entries), nil
+}
+
+// readStream reads [[stream, entries]], the answer about one stream.
+func readStream(reply any) ([]entry, error) {
+	streams, err := redigo.Values(reply, nil)
+	if err != nil || len(streams) != 1 {
+		return nil, errReply
+	}
+	pair, err := redigo.Values(streams[0], nil)
+	if err != nil || len(pair) != 2 {
+		return nil, errReply
+	}
+	return readEntries(pair[1])
 }
 
 // away lets the end of the subscription be no error.
@@ -87,11 +100,12 @@ func (s *source) away(ctx context.Context, what string, err error) error {
 
 // takeTurn waits for the turn, and with it takes what is pending.
 func (s *source) takeTurn(ctx context.Context, wait time.Duration) ([]*eventbus.Item, error) {
-	taken, err := s.bus.client.SetNX(ctx, s.key, s.member, turnFor).Result()
+	// OK where the key was free, nil where another has it.
+	taken, err := s.bus.client.do(ctx, "SET", s.key, s.member, "NX", "PX", turnFor.Milliseconds())
 	if err != nil {
 		return nil, s.away(ctx, "take the turn", err)
 	}
-	if !taken {
+	if taken == nil {
 		timer := time.NewTimer(min(max(wait, time.Millisecond), turnLook))
 		defer timer.Stop()
 		select {
@@ -106,8 +120,7 @@ func (s *source) takeTurn(ctx context.Context, wait time.Duration) ([]*eventbus.
 	}
 	var items []*eventbus.Item
 	for start := "0-0"; ; {
-		claimed, next, err := s.bus.client.XAutoClaim(ctx, &goredis.XAutoClaimArgs{Stream: s.bus.broker.Name, Group: s.group,
-			Consumer: consumer, Start: start, Count: 500}).Result()
+		claimed, next, err := s.claim(ctx, start)
 		if err != nil {
 			return nil, s.away(ctx, "take what is pending", err)
 		}
@@ -120,27 +133,39 @@ func (s *source) takeTurn(ctx context.Context, wait time.Duration) ([]*eventbus.
 	return items, nil
 }
 
+// claim takes a part of what is pending, and says where the next part begins: 0-0 where there is none.
+func (s *source) claim(ctx context.Context, start string) (claimed []entry, next string, err error) {
+	reply, err := redigo.Values(s.bus.client.do(ctx, "XAUTOCLAIM", s.bus.broker.Name, s.group, consumer, 0, start, "COUNT", 500))
+	if err != nil {
+		return nil, "", err
+	}
+	if len(reply) < 2 {
+		return nil, "", errReply
+	}
+	if next, err = redigo.String(reply[0], nil); err != nil {
+		return nil, "", errReply
+	}
+	claimed, err = readEntries(reply[1])
+	return claimed, next, err
+}
+
 func (s *source) createGroup(ctx context.Context) error {
-	err := s.bus.client.XGroupCreateMkStream(ctx, s.bus.broker.Name, s.group, "0").Err()
+	_, err := s.bus.client.do(ctx, "XGROUP", "CREATE", s.bus.broker.Name, s.group, "0", "MKSTREAM")
 	if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
 		return s.away(ctx, "create the group", err)
 	}
 	return nil
 }
 
-func (s *source) items(mine *turn, messages []goredis.XMessage) []*eventbus.Item {
-	items := make([]*eventbus.Item, 0, len(messages))
-	for _, m := range messages {
-		headers := make(map[string]string, len(m.Values))
-		for name, value := range m.Values {
-			headers[name], _ = value.(string)
-		}
-		item := eventbus.Message{Body: []byte(headers[fieldEvent]), Headers: headers}.Item()
+func (s *source) items(mine *turn, entries []entry) []*eventbus.Item {
+	items := make([]*eventbus.Item, 0, len(entries))
+	for _, e := range entries {
+		item := eventbus.Message{Body: []byte(e.fields[fieldEvent]), Headers: e.fields}.Item()
 		item.Lost = mine.over.Load
 		item.Settle = func(bool) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.settled = append(s.settled, m.ID)
+			s.settled = append(s.settled, e.id)
 		}
 		items = append(items, item)
 	}
@@ -156,7 +181,11 @@ func (s *source) Report(ctx context.Context) error {
 	if len(settled) == 0 {
 		return nil
 	}
-	if err := s.bus.client.XAck(ctx, s.bus.broker.Name, s.group, settled...).Err(); err != nil {
+	arguments := []any{s.bus.broker.Name, s.group}
+	for _, id := range settled {
+		arguments = append(arguments, id)
+	}
+	if _, err := s.bus.client.do(ctx, "XACK", arguments...); err != nil {
 		s.mu.Lock()
 		s.settled = append(settled, s.settled...)
 		s.mu.Unlock()
@@ -182,7 +211,7 @@ func (s *source) keepTurn(ctx context.Context) {
 			continue
 		}
 		within, cancel := context.WithTimeout(ctx, dialWithin)
-		kept, err := renew.Run(within, s.bus.client, []string{s.key}, s.member, turnFor.Milliseconds()).Int()
+		kept, err := s.bus.client.run(within, renew, s.key, s.member, turnFor.Milliseconds())
 		cancel()
 		switch {
 		case err == nil && kept == 1:
@@ -200,5 +229,6 @@ func (s *source) Close(ctx context.Context) error {
 	if mine := s.turn.Load(); mine == nil || mine.over.Load() {
 		return nil
 	}
-	return release.Run(ctx, s.bus.client, []string{s.key}, s.member).Err()
+	_, err := s.bus.client.run(ctx, release, s.key, s.member)
+	return err
 }
