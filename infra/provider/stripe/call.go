@@ -8,7 +8,6 @@ import (
 	"net/http"
 
 	"github.com/stripe/stripe-go/v76"
-	"github.com/stripe/stripe-go/v76/client"
 
 	"florin/domain/account"
 )
@@ -21,7 +20,7 @@ type how struct {
 
 // call makes one call and returns the answer's JSON. What stripe-go makes of the answer is not used: our own reading of an
 // object is the same for answers and for events, whatever API version they are in.
-func (c *Client) call(ctx context.Context, h how, do func(api *client.API, p stripe.Params) (*stripe.APIResponse, error)) ([]byte, error) {
+func (c *Client) call(ctx context.Context, h how, do func(api *resources, p stripe.Params) (*stripe.APIResponse, error)) ([]byte, error) {
 	ctx, seen := noting(ctx)
 	p := stripe.Params{Context: ctx}
 	if h.key != "" {
@@ -41,7 +40,7 @@ func (c *Client) call(ctx context.Context, h how, do func(api *client.API, p str
 }
 
 // question is call for what changes nothing: there is nothing to refuse in it, and what is not there is ErrProviderNotFound.
-func (c *Client) question(ctx context.Context, h how, do func(api *client.API, p stripe.Params) (*stripe.APIResponse, error)) ([]byte, error) {
+func (c *Client) question(ctx context.Context, h how, do func(api *resources, p stripe.Params) (*stripe.APIResponse, error)) ([]byte, error) {
 	raw, err := c.call(ctx, h, do)
 	var said *account.ProviderError
 	if errors.As(err, &said) && errors.Is(said.Class, account.ErrProviderRefused) {
@@ -58,7 +57,7 @@ type creation struct {
 	how
 	// old says that the key may be forgotten at Stripe, which keeps keys for 24 hours.
 	old  bool
-	post func(api *client.API, p stripe.Params) (*stripe.APIResponse, error)
+	post func(api *resources, p stripe.Params) (*stripe.APIResponse, error)
 	// find looks for what an earlier attempt has made: ErrProviderNotFound where there is proven to be nothing.
 	find func() ([]byte, error)
 }
@@ -102,7 +101,7 @@ const (
 )
 
 // list gives the objects of a listing, newest first, as far as keep wants them. It is unknown where there is no end.
-func (c *Client) list(ctx context.Context, h how, page func(api *client.API, p stripe.ListParams) (*stripe.APIResponse, error),
+func (c *Client) list(ctx context.Context, h how, page func(api *resources, p stripe.ListParams) (*stripe.APIResponse, error),
 	keep func(raw json.RawMessage) bool) ([]json.RawMessage, error) {
 	var kept []json.RawMessage
 	after := ""
@@ -126,8 +125,8 @@ func (c *Client) list(ctx context.Context, h how, page func(api *client.API, p s
 	return nil, unknown("too_many", errors.New("the listing has no end"))
 }
 
-func (c *Client) page(ctx context.Context, h how, after string, page func(api *client.API, p stripe.ListParams) (*stripe.APIResponse, error)) (listing, error) {
-	raw, err := c.question(ctx, h, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+func (c *Client) page(ctx context.Context, h how, after string, page func(api *resources, p stripe.ListParams) (*stripe.APIResponse, error)) (listing, error) {
+	raw, err := c.question(ctx, h, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 		lp := stripe.ListParams{Context: p.Context, Limit: stripe.Int64(pageSize), Single: true, StripeAccount: p.StripeAccount}
 		if after != "" {
 			lp.StartingAfter = stripe.String(after)

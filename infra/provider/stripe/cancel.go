@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/stripe/stripe-go/v76"
-	"github.com/stripe/stripe-go/v76/client"
 
 	"florin/domain/account"
 )
@@ -57,7 +56,7 @@ func (c *Client) cancelDeposit(ctx context.Context, ref account.PaymentRef) erro
 }
 
 func (c *Client) postExpireSession(ctx context.Context, id, key string) error {
-	return c.refusedIsNoError(c.call(ctx, how{key: key}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+	return c.refusedIsNoError(c.call(ctx, how{key: key}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 		got, err := api.CheckoutSessions.Expire(id, &stripe.CheckoutSessionExpireParams{Params: p})
 		if err != nil {
 			return nil, err
@@ -67,7 +66,7 @@ func (c *Client) postExpireSession(ctx context.Context, id, key string) error {
 }
 
 func (c *Client) postCancelIntent(ctx context.Context, id, key string) error {
-	return c.refusedIsNoError(c.call(ctx, how{key: key}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+	return c.refusedIsNoError(c.call(ctx, how{key: key}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 		got, err := api.PaymentIntents.Cancel(id, &stripe.PaymentIntentCancelParams{Params: p})
 		if err != nil {
 			return nil, err
@@ -78,7 +77,7 @@ func (c *Client) postCancelIntent(ctx context.Context, id, key string) error {
 
 // sessionByIntent is the session that the intent is of.
 func (c *Client) sessionByIntent(ctx context.Context, id string) (*session, error) {
-	got, err := c.page(ctx, how{}, "", func(api *client.API, p stripe.ListParams) (*stripe.APIResponse, error) {
+	got, err := c.page(ctx, how{}, "", func(api *resources, p stripe.ListParams) (*stripe.APIResponse, error) {
 		it := api.CheckoutSessions.List(&stripe.CheckoutSessionListParams{ListParams: p, PaymentIntent: stripe.String(id)})
 		return it.CheckoutSessionList().LastResponse, it.Err()
 	})
@@ -111,7 +110,7 @@ func (c *Client) cancelWithdrawal(ctx context.Context, ref account.PaymentRef) e
 }
 
 func (c *Client) postCancelPayout(ctx context.Context, id, connected, key string) error {
-	return c.refusedIsNoError(c.call(ctx, how{key: key, account: connected}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+	return c.refusedIsNoError(c.call(ctx, how{key: key, account: connected}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 		got, err := api.Payouts.Cancel(id, &stripe.PayoutParams{Params: p})
 		if err != nil {
 			return nil, err

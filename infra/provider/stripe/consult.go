@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stripe/stripe-go/v76"
-	"github.com/stripe/stripe-go/v76/client"
 
 	"florin/domain/account"
 	"florin/domain/errs"
@@ -95,7 +94,7 @@ func (c *Client) consultSession(ctx context.Context, e envelope) ([]account.Paym
 	if err != nil || !validID(told.ID) {
 		return nil, unknown("unreadable_event", errNotPayment)
 	}
-	raw, err := c.question(ctx, how{}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+	raw, err := c.question(ctx, how{}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 		got, err := api.CheckoutSessions.Get(told.ID, &stripe.CheckoutSessionParams{Params: p})
 		if err != nil {
 			return nil, err
@@ -125,7 +124,7 @@ func (c *Client) consultFee(ctx context.Context, e envelope) ([]account.PaymentR
 	if err != nil {
 		return nil, unknown("unreadable_event", err)
 	}
-	raw, err := c.question(ctx, how{}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+	raw, err := c.question(ctx, how{}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 		got, err := api.BalanceTransactions.Get(string(told.BalanceTransaction), &stripe.BalanceTransactionParams{Params: p})
 		if err != nil {
 			return nil, err
@@ -201,7 +200,7 @@ func (c *Client) consultRefund(ctx context.Context, e envelope) ([]account.Payme
 	if err != nil || !validID(told.ID) {
 		return nil, unknown("unreadable_event", errNotPayment)
 	}
-	raw, err := c.question(ctx, how{}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+	raw, err := c.question(ctx, how{}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 		got, err := api.Refunds.Get(told.ID, &stripe.RefundParams{Params: p})
 		if err != nil {
 			return nil, err
@@ -278,7 +277,7 @@ func (c *Client) intentOfCharge(ctx context.Context, id string) (ref, error) {
 	if !validID(id) {
 		return "", unknown("unreadable_event", errNotPayment)
 	}
-	raw, err := c.question(ctx, how{}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+	raw, err := c.question(ctx, how{}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 		got, err := api.Charges.Get(id, &stripe.ChargeParams{Params: p})
 		if err != nil {
 			return nil, err
@@ -367,7 +366,7 @@ func (c *Client) payoutFacts(ctx context.Context, sent transfer, payoutID string
 // wasPaid asks Stripe's own record whether the payout was paid before it failed: the payout itself does not tell.
 func (c *Client) wasPaid(ctx context.Context, sent transfer, p payout) (bool, error) {
 	span := &stripe.RangeQueryParams{GreaterThanOrEqual: max(1, time.Unix(p.Created, 0).Add(-lookBack).Unix())}
-	found, err := c.list(ctx, how{account: string(sent.Destination)}, func(api *client.API, lp stripe.ListParams) (*stripe.APIResponse, error) {
+	found, err := c.list(ctx, how{account: string(sent.Destination)}, func(api *resources, lp stripe.ListParams) (*stripe.APIResponse, error) {
 		it := api.Events.List(&stripe.EventListParams{ListParams: lp, CreatedRange: span, Type: stripe.String("payout.paid")})
 		return it.EventList().LastResponse, it.Err()
 	}, func(raw json.RawMessage) bool {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stripe/stripe-go/v76"
-	"github.com/stripe/stripe-go/v76/client"
 
 	"florin/domain/account"
 )
@@ -45,7 +44,7 @@ func (c *Client) createIntent(ctx context.Context, in account.DepositInstruction
 	ref := refOf(in.TransactionID)
 	raw, err := c.create(ctx, creation{
 		how: how{key: in.IdempotencyKey + ":intent"}, old: c.old(ref),
-		post: func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+		post: func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 			got, err := api.PaymentIntents.New(&stripe.PaymentIntentParams{
 				Params: p, Amount: stripe.Int64(amount), Currency: stripe.String(lower(in.Amount.Currency().Code())),
 				AutomaticPaymentMethods: &stripe.PaymentIntentAutomaticPaymentMethodsParams{Enabled: stripe.Bool(true)},
@@ -85,7 +84,7 @@ func (c *Client) createSession(ctx context.Context, in account.DepositInstructio
 	ref := refOf(in.TransactionID)
 	raw, err := c.create(ctx, creation{
 		how: how{key: in.IdempotencyKey + ":session"}, old: c.old(ref),
-		post: func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+		post: func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 			got, err := api.CheckoutSessions.New(c.sessionParams(in, amount, p))
 			if err != nil {
 				return nil, err
@@ -138,8 +137,8 @@ func depositMeta(in account.DepositInstruction, flow string) map[string]string {
 // findIntent is the intent of our transaction: of several the one that has the money, else the one that may still get it,
 // else the newest.
 func (c *Client) findIntent(ctx context.Context, ref account.PaymentRef) ([]byte, error) {
-	return c.findByTime(ctx, ref, func(span *stripe.RangeQueryParams) func(*client.API, stripe.ListParams) (*stripe.APIResponse, error) {
-		return func(api *client.API, p stripe.ListParams) (*stripe.APIResponse, error) {
+	return c.findByTime(ctx, ref, func(span *stripe.RangeQueryParams) func(*resources, stripe.ListParams) (*stripe.APIResponse, error) {
+		return func(api *resources, p stripe.ListParams) (*stripe.APIResponse, error) {
 			it := api.PaymentIntents.List(&stripe.PaymentIntentListParams{ListParams: p, CreatedRange: span})
 			return it.PaymentIntentList().LastResponse, it.Err()
 		}
@@ -154,8 +153,8 @@ func (c *Client) findIntent(ctx context.Context, ref account.PaymentRef) ([]byte
 
 // findSession is findIntent for Checkout Sessions.
 func (c *Client) findSession(ctx context.Context, ref account.PaymentRef) ([]byte, error) {
-	return c.findByTime(ctx, ref, func(span *stripe.RangeQueryParams) func(*client.API, stripe.ListParams) (*stripe.APIResponse, error) {
-		return func(api *client.API, p stripe.ListParams) (*stripe.APIResponse, error) {
+	return c.findByTime(ctx, ref, func(span *stripe.RangeQueryParams) func(*resources, stripe.ListParams) (*stripe.APIResponse, error) {
+		return func(api *resources, p stripe.ListParams) (*stripe.APIResponse, error) {
 			it := api.CheckoutSessions.List(&stripe.CheckoutSessionListParams{ListParams: p, CreatedRange: span})
 			return it.CheckoutSessionList().LastResponse, it.Err()
 		}
@@ -185,7 +184,7 @@ func weight(r account.PaymentReport, err error) int {
 // findByTime lists what was created since shortly before our row was, first of the minutes after it, where it nearly always
 // is, then of all the time since. ErrProviderNotFound proves that there is none.
 func (c *Client) findByTime(ctx context.Context, ref account.PaymentRef,
-	page func(*stripe.RangeQueryParams) func(*client.API, stripe.ListParams) (*stripe.APIResponse, error), weigh func(json.RawMessage) int) ([]byte, error) {
+	page func(*stripe.RangeQueryParams) func(*resources, stripe.ListParams) (*stripe.APIResponse, error), weigh func(json.RawMessage) int) ([]byte, error) {
 	for _, span := range spans(createdAt(ref)) {
 		var best json.RawMessage
 		heaviest := 0

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/stripe/stripe-go/v76"
-	"github.com/stripe/stripe-go/v76/client"
 
 	"florin/domain/account"
 )
@@ -151,7 +150,7 @@ var connectedTypes = []string{"payout.paid", "payout.failed", "payout.canceled",
 
 // eventPage lists what was created on the position's account from there on, up to before another second.
 func (c *Client) eventPage(ctx context.Context, at position, to int64, after string) (listing, error) {
-	return c.page(ctx, how{account: at.account}, after, func(api *client.API, p stripe.ListParams) (*stripe.APIResponse, error) {
+	return c.page(ctx, how{account: at.account}, after, func(api *resources, p stripe.ListParams) (*stripe.APIResponse, error) {
 		params := &stripe.EventListParams{ListParams: p, CreatedRange: &stripe.RangeQueryParams{GreaterThanOrEqual: at.told, LesserThan: to}}
 		if at.account != "" {
 			params.Types = stripe.StringSlice(connectedTypes)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stripe/stripe-go/v76"
-	"github.com/stripe/stripe-go/v76/client"
 
 	"florin/domain/account"
 )
@@ -39,7 +38,7 @@ func (c *Client) movements(ctx context.Context, cursor string) ([]account.Moveme
 	if cursor != "" && !validID(cursor) {
 		return nil, "", unknown("bad_cursor", errors.New("the cursor is not one of ours"))
 	}
-	got, err := c.page(ctx, how{}, cursor, func(api *client.API, p stripe.ListParams) (*stripe.APIResponse, error) {
+	got, err := c.page(ctx, how{}, cursor, func(api *resources, p stripe.ListParams) (*stripe.APIResponse, error) {
 		it := api.BalanceTransactions.List(&stripe.BalanceTransactionListParams{ListParams: p, Expand: stripe.StringSlice(expanded)})
 		return it.BalanceTransactionList().LastResponse, it.Err()
 	})

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stripe/stripe-go/v76"
-	"github.com/stripe/stripe-go/v76/client"
 
 	"florin/domain/account"
 )
@@ -17,7 +16,7 @@ import (
 // CreatePayoutAccount implements account.Onboarding with an Express account. Its payouts are ours to make, so it gets no
 // schedule of its own.
 func (c *Client) CreatePayoutAccount(ctx context.Context, key string, userID uuid.UUID) (account.PayoutAccount, error) {
-	raw, err := c.call(ctx, how{key: key}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+	raw, err := c.call(ctx, how{key: key}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 		got, err := api.Accounts.New(&stripe.AccountParams{
 			Params: p, Type: stripe.String(string(stripe.AccountTypeExpress)),
 			Capabilities: &stripe.AccountCapabilitiesParams{Transfers: &stripe.AccountCapabilitiesTransfersParams{Requested: stripe.Bool(true)}},
@@ -44,7 +43,7 @@ func (c *Client) CreatePayoutAccount(ctx context.Context, key string, userID uui
 // OnboardingLink implements account.Onboarding. The user comes back to the success URL, or to the cancel URL where the link
 // was no longer good.
 func (c *Client) OnboardingLink(ctx context.Context, key, id string) (string, error) {
-	raw, err := c.call(ctx, how{key: key}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+	raw, err := c.call(ctx, how{key: key}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 		got, err := api.AccountLinks.New(&stripe.AccountLinkParams{
 			Params: p, Account: stripe.String(id), Type: stripe.String("account_onboarding"),
 			ReturnURL: stripe.String(c.success), RefreshURL: stripe.String(c.back),
@@ -68,7 +67,7 @@ func (c *Client) OnboardingLink(ctx context.Context, key, id string) (string, er
 
 // GetPayoutAccount implements account.Onboarding.
 func (c *Client) GetPayoutAccount(ctx context.Context, id string) (account.PayoutAccount, error) {
-	raw, err := c.question(ctx, how{}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+	raw, err := c.question(ctx, how{}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 		got, err := api.Accounts.GetByID(id, &stripe.AccountParams{Params: p})
 		if err != nil {
 			return nil, err

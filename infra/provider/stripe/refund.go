@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/stripe/stripe-go/v76"
-	"github.com/stripe/stripe-go/v76/client"
 
 	"florin/domain/account"
 )
@@ -28,7 +27,7 @@ func (c *Client) refund(ctx context.Context, in account.RefundInstruction) (acco
 	}
 	raw, err := c.create(ctx, creation{
 		how: how{key: in.IdempotencyKey + ":refund"}, old: c.old(refOf(in.TransactionID)),
-		post: func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+		post: func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 			got, err := api.Refunds.New(&stripe.RefundParams{
 				Params: p, PaymentIntent: stripe.String(in.PaymentID), Amount: stripe.Int64(amount),
 				Metadata: map[string]string{metaRefund: in.TransactionID.String(), metaTransaction: in.DepositID.String()},
@@ -73,7 +72,7 @@ func (c *Client) findRefundOf(ctx context.Context, in account.RefundInstruction)
 }
 
 func (c *Client) refundsOf(ctx context.Context, of func(*stripe.RefundListParams)) ([]json.RawMessage, error) {
-	return c.list(ctx, how{}, func(api *client.API, p stripe.ListParams) (*stripe.APIResponse, error) {
+	return c.list(ctx, how{}, func(api *resources, p stripe.ListParams) (*stripe.APIResponse, error) {
 		params := &stripe.RefundListParams{ListParams: p}
 		of(params)
 		it := api.Refunds.List(params)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stripe/stripe-go/v76"
-	"github.com/stripe/stripe-go/v76/client"
 
 	"florin/domain/account"
 )
@@ -73,7 +72,7 @@ type depositFound struct {
 
 func (c *Client) findDeposit(ctx context.Context, ref account.PaymentRef) (depositFound, error) {
 	if ref.PaymentID != "" {
-		raw, err := c.question(ctx, how{}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+		raw, err := c.question(ctx, how{}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 			got, err := api.PaymentIntents.Get(ref.PaymentID, &stripe.PaymentIntentParams{Params: p})
 			if err != nil {
 				return nil, err
@@ -192,7 +191,7 @@ func (c *Client) payoutOf(ctx context.Context, sent transfer, id string) (payout
 	if id == "" {
 		raw, err = c.findPayoutRaw(ctx, sent)
 	} else {
-		raw, err = c.question(ctx, how{account: string(sent.Destination)}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+		raw, err = c.question(ctx, how{account: string(sent.Destination)}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 			got, err := api.Payouts.Get(id, &stripe.PayoutParams{Params: p})
 			if err != nil {
 				return nil, err
@@ -215,7 +214,7 @@ func (c *Client) findRefund(ctx context.Context, ref account.PaymentRef) (accoun
 	var raw []byte
 	var err error
 	if ref.PaymentID != "" {
-		raw, err = c.question(ctx, how{}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+		raw, err = c.question(ctx, how{}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 			got, err := api.Refunds.Get(ref.PaymentID, &stripe.RefundParams{Params: p})
 			if err != nil {
 				return nil, err
@@ -240,8 +239,8 @@ func (c *Client) findRefund(ctx context.Context, ref account.PaymentRef) (accoun
 }
 
 func (c *Client) findRefundByTime(ctx context.Context, ref account.PaymentRef) ([]byte, error) {
-	return c.findByTime(ctx, ref, func(span *stripe.RangeQueryParams) func(*client.API, stripe.ListParams) (*stripe.APIResponse, error) {
-		return func(api *client.API, p stripe.ListParams) (*stripe.APIResponse, error) {
+	return c.findByTime(ctx, ref, func(span *stripe.RangeQueryParams) func(*resources, stripe.ListParams) (*stripe.APIResponse, error) {
+		return func(api *resources, p stripe.ListParams) (*stripe.APIResponse, error) {
 			it := api.Refunds.List(&stripe.RefundListParams{ListParams: p, CreatedRange: span})
 			return it.RefundList().LastResponse, it.Err()
 		}

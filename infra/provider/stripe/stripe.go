@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/stripe/stripe-go/v76"
-	"github.com/stripe/stripe-go/v76/client"
 
 	"florin/domain/account"
 )
@@ -60,7 +59,7 @@ type Client struct {
 	success, back string
 	accounts      account.PayoutAccounts
 	now           func() time.Time
-	api           atomic.Pointer[client.API]
+	api           atomic.Pointer[resources]
 	secrets       atomic.Pointer[[]string]
 }
 
@@ -131,7 +130,7 @@ func (c *Client) SetAPIKey(key string) error {
 		EnableTelemetry:   stripe.Bool(false),
 		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull}, // it would log whole answers
 	})
-	c.api.Store(client.New(key, &stripe.Backends{API: backend, Connect: backend, Uploads: backend}))
+	c.api.Store(newResources(key, backend))
 	return nil
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stripe/stripe-go/v76"
-	"github.com/stripe/stripe-go/v76/client"
 
 	"florin/domain/account"
 )
@@ -88,7 +87,7 @@ func stillOut(err error) error {
 func (c *Client) sendTransfer(ctx context.Context, in account.WithdrawInstruction, amount int64) (transfer, error) {
 	raw, err := c.create(ctx, creation{
 		how: how{key: in.IdempotencyKey + ":transfer"}, old: c.old(refOf(in.TransactionID)),
-		post: func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+		post: func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 			got, err := api.Transfers.New(&stripe.TransferParams{
 				Params: p, Amount: stripe.Int64(amount), Currency: stripe.String(lower(in.Amount.Currency().Code())),
 				Destination: stripe.String(in.Target.ProviderAccount), TransferGroup: stripe.String(transferGroup(in.TransactionID)),
@@ -118,7 +117,7 @@ func (c *Client) sendTransfer(ctx context.Context, in account.WithdrawInstructio
 func (c *Client) sendPayout(ctx context.Context, in account.WithdrawInstruction, amount int64, sent transfer) (account.PaymentReport, error) {
 	raw, err := c.create(ctx, creation{
 		how: how{key: in.IdempotencyKey + ":payout", account: in.Target.ProviderAccount}, old: c.old(refOf(in.TransactionID)),
-		post: func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+		post: func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 			got, err := api.Payouts.New(&stripe.PayoutParams{
 				Params: p, Amount: stripe.Int64(amount), Currency: stripe.String(lower(in.Amount.Currency().Code())),
 				Metadata: withdrawMeta(in, sent.ID),
@@ -165,7 +164,7 @@ func (c *Client) takeBack(ctx context.Context, sent transfer) error {
 	key := fmt.Sprintf("florin_%s_reversal_%d", now.ID, now.AmountReversed)
 	_, err = c.create(ctx, creation{
 		how: how{key: key},
-		post: func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+		post: func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 			got, err := api.TransferReversals.New(&stripe.TransferReversalParams{
 				Params: p, ID: stripe.String(now.ID), Amount: stripe.Int64(now.Amount - now.AmountReversed),
 				Metadata: map[string]string{metaTransaction: now.Metadata[metaTransaction]},
@@ -197,7 +196,7 @@ func (c *Client) takeBack(ctx context.Context, sent transfer) error {
 }
 
 func (c *Client) getTransfer(ctx context.Context, id string) (transfer, error) {
-	raw, err := c.question(ctx, how{}, func(api *client.API, p stripe.Params) (*stripe.APIResponse, error) {
+	raw, err := c.question(ctx, how{}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 		got, err := api.Transfers.Get(id, &stripe.TransferParams{Params: p})
 		if err != nil {
 			return nil, err
@@ -216,7 +215,7 @@ func (c *Client) getTransfer(ctx context.Context, id string) (transfer, error) {
 
 // findTransferRaw is the transfer of our transaction. Its group is our id, and Stripe lists by group.
 func (c *Client) findTransferRaw(ctx context.Context, id uuid.UUID) ([]byte, error) {
-	found, err := c.list(ctx, how{}, func(api *client.API, p stripe.ListParams) (*stripe.APIResponse, error) {
+	found, err := c.list(ctx, how{}, func(api *resources, p stripe.ListParams) (*stripe.APIResponse, error) {
 		it := api.Transfers.List(&stripe.TransferListParams{ListParams: p, TransferGroup: stripe.String(transferGroup(id))})
 		return it.TransferList().LastResponse, it.Err()
 	}, func(raw json.RawMessage) bool {
@@ -250,7 +249,7 @@ func (c *Client) findPayoutRaw(ctx context.Context, sent transfer) ([]byte, erro
 	if sent.Created > 0 {
 		span = &stripe.RangeQueryParams{GreaterThanOrEqual: time.Unix(sent.Created, 0).Add(-lookBack).Unix()}
 	}
-	found, err := c.list(ctx, how{account: string(sent.Destination)}, func(api *client.API, p stripe.ListParams) (*stripe.APIResponse, error) {
+	found, err := c.list(ctx, how{account: string(sent.Destination)}, func(api *resources, p stripe.ListParams) (*stripe.APIResponse, error) {
 		it := api.Payouts.List(&stripe.PayoutListParams{ListParams: p, CreatedRange: span})
 		return it.PayoutList().LastResponse, it.Err()
 	}, func(raw json.RawMessage) bool {
