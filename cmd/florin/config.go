@@ -10,6 +10,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"florin/pkg/eventbus"
+	"florin/pkg/telemetry"
 	"florin/webapi/middleware"
 )
 
@@ -148,6 +149,9 @@ func readConfig(environ map[string]string) (Config, configError) {
 	}
 	r := reader{raw: raw, environ: resolved, faults: faults}
 	config := r.read()
+	for _, f := range telemetry.CheckSettings(environ) {
+		r.faults = append(r.faults, fault{f.Name, f.Text})
+	}
 	if config.Production {
 		r.refuseInProduction(config)
 	}

@@ -158,7 +158,7 @@ func (a *App) build(ctx context.Context, options Options) error {
 }
 
 func (a *App) openTelemetry(ctx context.Context) (err error) {
-	if a.tracesStop, err = telemetry.StartTracing(ctx, os.Getenv, version(), a.Log); err != nil {
+	if a.tracesStop, err = telemetry.StartTracing(ctx, environment(), version(), a.Log); err != nil {
 		return err
 	}
 	a.closers = append(a.closers, a.tracesStop)
