@@ -1,10 +1,12 @@
 # Plain POSIX sh and Go; `make` alone lists the targets.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint demo verify soak overload crash chaos chaos-full simulate mutate reliability bench microbench fuzz build generate
+.PHONY: help run test race lint demo verify soak overload crash chaos chaos-full simulate mutate reliability bench microbench fuzz build sbom outdated generate
 
 # Nothing here needs a C compiler, except for race.
 export CGO_ENABLED = 0
+# The same everywhere, tests that build the program included: other flags would compile everything again.
+export GOFLAGS := $(shell go env GOFLAGS 2>/dev/null) -trimpath
 
 # Tests share one throwaway PostgreSQL, unless TEST_DATABASE_URL names a server.
 PGRUN = go run ./infra/database/databasetest/pgrun --
@@ -27,7 +29,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start the server on 127.0.0.1:8080 with everything in ./data
-	@go run ./cmd/florin serve
+	@echo 'Florin: building bin/florin. The first time everything is compiled: about 100 s on two cores. Later it takes seconds.'
+	@sh cmd/florin/build.sh
+	@exec bin/florin serve
 
 test: ## run every test, on SQLite and on PostgreSQL
 	@mkdir -p bin && go run ./infra/database/databasetest/pgrun -events bin/tests.jsonl -- go test -parallel 4 -timeout 40m $(PKG)
@@ -97,8 +101,16 @@ fuzz: ## run each fuzz target for FUZZTIME
 		go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) "./$$(dirname "$$file")" || exit 1; \
 	done
 
-build: ## build bin/florin, one static binary
-	go build -trimpath -ldflags='-s -w' -o bin/florin ./cmd/florin
+build: ## build bin/florin, one static binary, and bin/florin.cdx.json, what it is made of
+	@echo 'Florin: building bin/florin. The first time everything is compiled: about 100 s on two cores. Later it takes seconds.'
+	@sh cmd/florin/build.sh
+	@go run ./cmd/parts sbom bin/florin bin/florin.cdx.json
+
+sbom: build ## the same
+
+outdated: ## check the modules' sums, and list the direct dependencies that are behind their newest
+	@go mod verify
+	@go run ./cmd/parts outdated
 
 generate: ## regenerate what is generated
 	go generate ./...
