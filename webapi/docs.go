@@ -5,11 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"html"
 	"net/http"
 	"net/url"
 	"regexp"
-	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
@@ -20,24 +18,27 @@ import (
 // docs serves what describes the API, from the program itself: nothing is loaded from elsewhere.
 type docs struct {
 	// document is made when it is first asked for, because that takes longer than all else at the start.
-	document  func() ([]byte, error)
-	page      []byte
-	policy    string
-	catalogue []byte
-	assets    fiber.Handler
+	document func() ([]byte, error)
+	page     []byte
+	policy   string
+	assets   fiber.Handler
+	guides   map[string]*guide
+	listed   []*guide
+	walk     Walk
 }
 
 var inlineScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
 
-// newDocs renders the pages once. The catalogue of error codes is Markdown.
-func newDocs(catalogue []byte) (*docs, error) {
+func newDocs(given []Guide, walk Walk) (*docs, error) {
 	ui := v5emb.NewHandlerWithConfig(swgui.Config{Title: "Florin", SwaggerJSON: "/openapi.json", BasePath: "/docs", JsonEditor: false})
 	page := pageRecorder{header: http.Header{}}
 	ui.ServeHTTP(&page, &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/docs"}})
 	if page.status != 0 && page.status != http.StatusOK || page.body.Len() == 0 {
 		return nil, fmt.Errorf("render docs page: status %d", page.status)
 	}
-	return &docs{page: page.body.Bytes(), policy: docsPolicy(page.body.Bytes()), catalogue: cataloguePage(catalogue), assets: adaptor.HTTPHandler(ui)}, nil
+	d := &docs{page: page.body.Bytes(), policy: docsPolicy(page.body.Bytes()), assets: adaptor.HTTPHandler(ui), walk: walk}
+	d.guides, d.listed = newGuides(given)
+	return d, nil
 }
 
 // docsPolicy allows this page's own scripts, by hash where they are inline, and its calls to this server. The page
@@ -69,8 +70,11 @@ func (d *docs) Page(c *fiber.Ctx) error {
 	return c.Send(d.page)
 }
 
-// Asset answers with a file that the page loads.
+// Asset answers with a guide, or with a file that the page loads.
 func (d *docs) Asset(c *fiber.Ctx) error {
+	if g, found := d.guides[c.Params("asset")]; found {
+		return d.Guide(c, g)
+	}
 	if err := d.assets(c); err != nil {
 		return err
 	}
@@ -83,35 +87,11 @@ func (d *docs) Asset(c *fiber.Ctx) error {
 
 // Errors answers with the catalogue of error codes, which the type of every problem links to.
 func (d *docs) Errors(c *fiber.Ctx) error {
-	c.Set(fiber.HeaderContentType, fiber.MIMETextHTMLCharsetUTF8)
-	return c.Send(d.catalogue)
-}
-
-// cataloguePage makes every code in a first table cell (| `code` | …) or heading (## code) a target of links, and
-// leaves the text as it is otherwise.
-func cataloguePage(markdown []byte) []byte {
-	var page strings.Builder
-	page.WriteString("<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Florin: error codes</title><body><pre>\n")
-	for line := range strings.Lines(string(markdown)) {
-		if code, ok := catalogued(line); ok {
-			page.WriteString(`<a id="` + html.EscapeString(code) + `"></a>`)
-		}
-		page.WriteString(html.EscapeString(line))
+	g, found := d.guides[catalogueName]
+	if !found {
+		return fiber.ErrNotFound
 	}
-	page.WriteString("</pre></body></html>\n")
-	return []byte(page.String())
-}
-
-func catalogued(line string) (string, bool) {
-	if heading, ok := strings.CutPrefix(line, "## "); ok {
-		return strings.TrimSpace(heading), true
-	}
-	cell, ok := strings.CutPrefix(line, "| `")
-	if !ok {
-		return "", false
-	}
-	code, _, ok := strings.Cut(cell, "`")
-	return code, ok
+	return d.Guide(c, g)
 }
 
 // pageRecorder keeps what a handler writes.

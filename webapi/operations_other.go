@@ -191,6 +191,12 @@ var openapiDocument = Operation{
 	Answers:     []Answer{{Status: http.StatusOK, Body: map[string]any{}}},
 }
 
+var frontPage = Operation{
+	ID: "index", Tag: tagService, Summary: "Where everything is",
+	Description: "For a browser a page, for all others JSON.",
+	Answers:     []Answer{{Status: http.StatusOK, Body: index{}}},
+}
+
 var docsPage = Operation{
 	ID: "docs", Tag: tagService, Summary: "This document as a page",
 	Description: "Served whole from the program; it loads nothing from elsewhere.",
@@ -199,13 +205,13 @@ var docsPage = Operation{
 
 var docsErrors = Operation{
 	ID: "docsErrors", Tag: tagService, Summary: "The catalogue of error codes",
-	Description: "What the `type` of a problem links to.",
+	Description: "What the `type` of a problem links to: a page, or Markdown with `Accept: text/markdown`.",
 	Answers:     []Answer{{Status: http.StatusOK, ContentType: "text/html"}},
 }
 
 var docsAsset = Operation{
-	ID: "docsAsset", Tag: tagService, Summary: "A file of the page",
-	Description: "Scripts, styles and images of GET /docs.",
+	ID: "docsAsset", Tag: tagService, Summary: "A guide, or a file of the page",
+	Description: "Guides are HTML, or Markdown with `Accept: text/markdown`. The rest are scripts, styles and images of GET /docs.",
 	Params: struct {
 		Asset string `path:"asset" example:"swagger-ui.css"`
 	}{},

@@ -140,6 +140,7 @@ func routes(h handlers) []Route {
 		{post, "/webhook/payment", Signed, WebhookBody, Providers, h.webhooks.PaymentWebhookHandler, paymentWebhook},
 		{post, "/webhook/:provider", Signed, WebhookBody, Providers, h.webhooks.ProviderWebhookHandler, providerWebhook},
 
+		{get, "/", Open, NoBody, Free, h.docs.Front, frontPage},
 		{get, "/healthz", Open, NoBody, Free, h.health.Live, alive},
 		{get, "/readyz", Open, NoBody, Free, h.health.Ready, ready},
 		{get, "/openapi.json", Open, NoBody, Free, h.docs.Document, openapiDocument},

@@ -70,8 +70,9 @@ type Deps struct {
 	Capacity Capacity
 	// Maintenance refuses what would move money on a client's behalf. Providers are heard, and everything can be read.
 	Maintenance bool
-	// ErrorCatalogue is the Markdown of docs/errors.md; empty gives an empty page.
-	ErrorCatalogue []byte
+	// Guides are served below /docs; the one named errors is what the type of every problem links to. Walk is on the front page.
+	Guides []Guide
+	Walk   Walk
 	// CountWebhook counts webhooks by provider and verdict; nil counts nothing.
 	CountWebhook func(provider, verdict string)
 	// Observe is put in front of every route, for traces and metrics; nil for none.
@@ -124,7 +125,7 @@ type Server struct {
 
 // NewServer builds both sides. It listens to nothing yet.
 func NewServer(deps Deps) (*Server, error) {
-	pages, err := newDocs(deps.ErrorCatalogue)
+	pages, err := newDocs(deps.Guides, deps.Walk)
 	if err != nil {
 		return nil, err
 	}

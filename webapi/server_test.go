@@ -81,7 +81,11 @@ func newTestServerOver(t testing.TB, change ...func(*Deps)) *testServer {
 		Verifier: fakeVerifier{}, Received: s.received, Cursors: cursors, Limiter: off, WebhookLimiter: off,
 		Providers:    map[string]account.PaymentProvider{"mock": fakeProvider{name: "mock"}, "stripe": fakeProvider{name: "stripe"}},
 		CountWebhook: s.verdicts.count, Log: slog.New(slog.DiscardHandler), Clock: func() time.Time { return noon },
-		ErrorCatalogue: []byte("| `insufficient_funds` | 422 | <too little> |\n"),
+		Guides: []Guide{
+			{Name: "errors", Path: "errors.md", About: "All of <them>", Markdown: []byte("# Error codes\n\nAll of `them`. More.\n\n| code | status | meaning |\n|---|--:|---|\n| `insufficient_funds` | 422 | <too little> [see](providers/mock.md#scenarios) |\n")},
+			{Name: "mock", Path: "providers/mock.md", Markdown: []byte("# The bank\n\n<script>alert(1)</script>\n\n[codes](../errors.md#insufficient_funds), [why](../adr/0001.md), [ours](../../cmd/x.go)\n")},
+		},
+		Walk: Walk{Script: "url=here\necho '<done>'\n", URL: "url=here\n"},
 	}
 	for _, c := range change {
 		c(&deps)

@@ -74,7 +74,7 @@ func (p *program) root() *cobra.Command {
 	}
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print JSON")
 	root.AddCommand(serve, p.migrateCommand(), p.verifyCommand(), p.backupCommand(), p.deadLettersCommand(), p.reviewsCommand(), p.reconcileCommand(),
-		p.eventsCommand(), p.mockBankCommand(), p.demoCommand(), p.versionCommand())
+		p.eventsCommand(), p.operatorsCommand(), p.mockBankCommand(), p.demoCommand(), p.versionCommand())
 	return root
 }
 

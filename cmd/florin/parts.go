@@ -53,6 +53,11 @@ func (a *App) ensureAdmin(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if drawn != "" {
+			if err := keepPassword(passwordFile(a.Config.DataDir), drawn); err != nil {
+				a.Log.WarnContext(ctx, "administrator's password not kept", "error", err)
+			}
+		}
 		a.adminPassword = drawn
 	}
 	close(a.adminReady)

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -106,51 +104,3 @@ func (p *program) reload(app *App) {
 	}
 	app.Log.Info("secrets read again")
 }
-
-type greeting struct {
-	URL           string `json:"url"`
-	Docs          string `json:"docs"`
-	OpenAPI       string `json:"openapi"`
-	AdminURL      string `json:"admin_url"`
-	AdminUser     string `json:"admin_user,omitempty"`
-	AdminPassword string `json:"admin_password,omitempty"`
-}
-
-// welcome says what to try. A drawn administrator's password is shown here, once, and kept nowhere.
-func (p *program) welcome(app *App) error {
-	g := greeting{URL: app.PublicURL(), Docs: app.PublicURL() + "/docs", OpenAPI: app.PublicURL() + "/openapi.json", AdminURL: app.AdminURL()}
-	if app.adminPassword != "" {
-		g.AdminUser, g.AdminPassword = "admin", app.adminPassword
-	}
-	if app.Config.Production {
-		return nil
-	}
-	return p.print(g, func(w io.Writer) {
-		fmt.Fprintf(w, "\nFlorin serves %s, with its documentation at %s and metrics at %s/metrics.\n", g.URL, g.Docs, g.AdminURL)
-		if g.AdminPassword != "" {
-			fmt.Fprintf(w, "The user admin has the password %s - it is shown this once.\n", g.AdminPassword)
-		}
-		fmt.Fprintf(w, walk, g.URL)
-	})
-}
-
-// walk needs a shell and curl only.
-const walk = `
-Paste this into a shell to move some (mock) money:
-
-  API=%s
-  field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
-  NAME=user$$ PASSWORD=try-florin-$$
-  curl -s $API/user -H 'Content-Type: application/json' \
-    -d "{\"username\":\"$NAME\",\"email\":\"$NAME@example.com\",\"password\":\"$PASSWORD\"}"; echo
-  TOKEN=$(curl -s $API/auth/login -H 'Content-Type: application/json' \
-    -d "{\"identity\":\"$NAME\",\"password\":\"$PASSWORD\"}" | field access_token)
-  ACCOUNT=$(curl -s $API/account -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
-    -d '{"currency":"EUR"}' | field id)
-  curl -s $API/account/$ACCOUNT/deposit -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
-    -H 'Idempotency-Key: first-deposit' -H 'Prefer: wait=10' \
-    -d '{"amount":"100.00","currency":"EUR","money_source":"card"}'; echo
-  curl -s $API/account/$ACCOUNT/balance -H "Authorization: Bearer $TOKEN"; echo
-
-Or run "make demo" in another shell. Ctrl-C ends the server in order.
-`

@@ -11,7 +11,6 @@ import (
 	"os"
 	"time"
 
-	"florin/docs"
 	"florin/domain/account"
 	"florin/domain/fx"
 	"florin/infra/database"
@@ -301,14 +300,15 @@ func (a *App) buildServer(options Options) error {
 		Proxies:        a.Config.TrustedProxies,
 		Origins:        a.Config.CORSOrigins,
 		// With a certificate of our own, every connection is TLS already.
-		RequireHTTPS:   a.Config.Production && a.Config.TLSCert == "",
-		ErrorCatalogue: docs.Errors,
-		CountWebhook:   a.countWebhooks(),
-		Observe:        observe(a.Metrics),
-		Log:            a.Log,
-		Clock:          a.Clock,
-		Metrics:        a.Metrics.Handler(),
-		Profiles:       profiles(),
+		RequireHTTPS: a.Config.Production && a.Config.TLSCert == "",
+		Guides:       guides(),
+		Walk:         walkFor(a.Config),
+		CountWebhook: a.countWebhooks(),
+		Observe:      observe(a.Metrics),
+		Log:          a.Log,
+		Clock:        a.Clock,
+		Metrics:      a.Metrics.Handler(),
+		Profiles:     profiles(),
 	})
 	return err
 }
