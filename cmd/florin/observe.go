@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +25,9 @@ import (
 	"florin/webapi/problem"
 )
 
+// unrouted is what the metrics call a request that fits no route.
+const unrouted = "none"
+
 // observe spans and counts each request. It stands inside of what renders errors, so it reads the status from the error.
 func observe(metrics *telemetry.Metrics) fiber.Handler {
 	tracer := otel.Tracer("florin/webapi")
@@ -28,35 +35,72 @@ func observe(metrics *telemetry.Metrics) fiber.Handler {
 		began := time.Now()
 		ctx := otel.GetTextMapPropagator().Extract(c.UserContext(), requestHeaders{c})
 		ctx = telemetry.WithRequest(ctx, problem.RequestID(c))
-		ctx, span := tracer.Start(ctx, c.Method(), trace.WithSpanKind(trace.SpanKindServer))
+		ctx, span := tracer.Start(ctx, spanMethod(c.Method()), trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()
 		c.SetUserContext(ctx)
 		err := c.Next()
 		route, status := c.Route().Path, c.Response().StatusCode()
 		if err != nil {
-			var unrouted *fiber.Error
-			if errors.As(err, &unrouted) {
-				route = "none"
+			var none *fiber.Error
+			if errors.As(err, &none) {
+				route = unrouted
 			}
 			var code string
 			status, code = outcome(err)
 			metrics.Failed(code)
 		}
 		if span.IsRecording() {
-			describeSpan(span, c.Method(), route, status)
+			describeSpan(span, c, route, status)
 		}
 		metrics.Request(c.Method(), route, status, time.Since(began))
 		return err
 	}
 }
 
-func describeSpan(span trace.Span, method, route string, status int) {
-	span.SetName(method + " " + route)
-	span.SetAttributes(attribute.String("http.request.method", method), attribute.String("http.route", route),
-		attribute.Int("http.response.status_code", status))
-	if status >= http.StatusInternalServerError {
-		span.SetStatus(codes.Error, http.StatusText(status))
+// spanMethod is the method as a span's name has it: what strangers make up is one word.
+func spanMethod(method string) string {
+	if i := slices.Index(fiber.DefaultMethods, method); i >= 0 {
+		return fiber.DefaultMethods[i] // the request's own text is used again for the next one, and a span lives longer
 	}
+	return "HTTP"
+}
+
+// maxSpanPath bounds what a span shows of a path.
+const maxSpanPath = 256
+
+// describeSpan says what the semantic conventions for HTTP servers ask for. The query is left out: it is a client's own. A path that
+// leads nowhere is shown with a mask, because anything may stand in it.
+func describeSpan(span trace.Span, c *fiber.Ctx, route string, status int) {
+	name, path := spanMethod(c.Method()), telemetry.MaskText(strings.ToValidUTF8(string(c.Request().URI().Path()), "?"))
+	attributes := []attribute.KeyValue{attribute.Int("http.response.status_code", status), attribute.String("url.scheme", strings.Clone(c.Protocol())),
+		attribute.String("url.path", path[:min(len(path), maxSpanPath)]), attribute.String("network.protocol.name", "http"),
+		attribute.String("network.protocol.version", strings.TrimPrefix(string(c.Request().Header.Protocol()), "HTTP/"))}
+	if name == "HTTP" {
+		attributes = append(attributes, attribute.String("http.request.method", "_OTHER"))
+	} else {
+		attributes = append(attributes, attribute.String("http.request.method", name))
+	}
+	if local, ok := c.Context().LocalAddr().(*net.TCPAddr); ok {
+		attributes = append(attributes, attribute.String("network.local.address", local.IP.String()), attribute.Int("network.local.port", local.Port))
+	}
+	host, port := strings.Clone(c.Hostname()), ""
+	if name, number, err := net.SplitHostPort(host); err == nil {
+		host, port = name, number
+	}
+	attributes = append(attributes, attribute.String("server.address", telemetry.MaskText(strings.ToValidUTF8(host[:min(len(host), maxSpanPath)], "?"))))
+	if number, err := strconv.ParseUint(port, 10, 16); err == nil {
+		attributes = append(attributes, attribute.Int("server.port", int(number)))
+	}
+	if route != unrouted {
+		name += " " + route
+		attributes = append(attributes, attribute.String("http.route", route))
+	}
+	if status >= http.StatusInternalServerError {
+		attributes = append(attributes, attribute.String("error.type", strconv.Itoa(status)))
+		span.SetStatus(codes.Error, "")
+	}
+	span.SetName(name)
+	span.SetAttributes(attributes...)
 }
 
 // outcome is the status and the code that the error handler will answer with.

@@ -19,9 +19,10 @@ import (
 // sink publishes the log's events to a broker. It is a durable subscriber with a cursor of its own, so nothing else
 // waits for it.
 type sink struct {
-	name string
-	bus  eventbus.Sink
-	took func(time.Duration)
+	name   string
+	broker eventbus.Broker
+	bus    eventbus.Sink
+	took   func(time.Duration)
 
 	mu   sync.Mutex
 	last error // of the last publication, nil when it was taken
@@ -72,7 +73,7 @@ func (a *App) openSinks() error {
 		}
 		a.closers = append(a.closers, func(context.Context) error { return bus.Close() })
 		name := broker.SubscriberName()
-		s := &sink{name: name, bus: bus, took: func(took time.Duration) { a.Metrics.Published(name, took) }}
+		s := &sink{name: name, broker: broker, bus: bus, took: func(took time.Duration) { a.Metrics.Published(name, took) }}
 		a.sinks = append(a.sinks, s)
 		a.batchSubscribers[name] = batchSubscriber{handle: s.publish}
 	}
@@ -87,7 +88,9 @@ func (a *App) durable() []string {
 // publish is the sink's work, and keeps whether the broker took it.
 func (s *sink) publish(ctx context.Context, events []eventbus.PositionedEvent) []error {
 	began := time.Now()
+	sent := eventbus.StartSend(ctx, s.broker, events)
 	results := s.bus.PublishBatch(ctx, events)
+	sent(results)
 	var away error
 	for _, err := range results {
 		if errors.Is(err, eventbus.ErrAway) {

@@ -170,7 +170,7 @@ func (a *App) openTelemetry(ctx context.Context) (err error) {
 
 // openDatabase opens the store and brings its schema up to date, under a lock where several servers start at once.
 func (a *App) openDatabase(ctx context.Context, options database.Options) (err error) {
-	options.Logger = a.Log
+	options.Logger, options.Spans = a.Log, telemetry.Tracing()
 	if a.DB, err = database.Open(ctx, string(a.Config.DatabaseURL), options); err != nil {
 		return err
 	}

@@ -31,7 +31,8 @@ type PaymentEvent struct {
 	// The other side of a transfer: AccountID and UserID are the sender's.
 	CounterpartyAccountID string `json:"counterparty_account_id,omitempty"`
 	CounterpartyUserID    string `json:"counterparty_user_id,omitempty"`
-	// TraceParent is the W3C traceparent of the call that began the transaction, "" where nothing is traced.
+	// TraceParent is the W3C trace context of the call that began the transaction, "" where nothing is traced: the traceparent and,
+	// behind a space where there is one, the tracestate.
 	TraceParent string `json:"traceparent,omitempty"`
 }
 

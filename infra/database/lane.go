@@ -100,9 +100,14 @@ func (l *lane) pass() {
 }
 
 // Do implements account.Ledger. It takes at most five seconds from when its commit begins.
-func (l *Ledger) Do(ctx context.Context, needs account.Needs, fn func(ctx context.Context, u account.UnitOfWork) error) error {
+func (l *Ledger) Do(ctx context.Context, needs account.Needs, fn func(ctx context.Context, u account.UnitOfWork) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return unitError(err)
+	}
+	if l.db.options.Spans {
+		var end func(error)
+		ctx, end = startCommit(ctx, l.db.dialect)
+		defer func() { end(err) }()
 	}
 	w := &work{ctx: ctx, needs: needs, fn: fn, signal: make(chan role, 1)}
 	leader, err := l.lane.enter(w)

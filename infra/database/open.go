@@ -44,6 +44,9 @@ type Options struct {
 	LockTimeout              time.Duration
 	IdleInTransactionTimeout time.Duration
 
+	// Spans gives each statement a span where it is part of a recorded trace.
+	Spans bool
+
 	tracer pgx.QueryTracer // sees every statement on PostgreSQL; for the test of plans
 }
 
@@ -151,11 +154,15 @@ func (db *DB) Close() error {
 
 // openHandle wraps a pool in gorm with the settings that both databases share.
 func openHandle(dialector gorm.Dialector, options Options) (*gorm.DB, error) {
-	return gorm.Open(dialector, &gorm.Config{
+	handle, err := gorm.Open(dialector, &gorm.Config{
 		SkipDefaultTransaction: true,
 		TranslateError:         true,
 		DisableAutomaticPing:   true,
 		Logger:                 queryLogger{log: options.Logger, slow: options.SlowQuery},
 		NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
 	})
+	if err == nil && options.Spans {
+		err = giveSpans(handle)
+	}
+	return handle, err
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"florin/domain/account"
+	"florin/pkg/telemetry"
 )
 
 // What an event of ours carries in every CloudEvent. The rules of the version are in docs/events/README.md.
@@ -47,6 +48,7 @@ type CloudEvent struct {
 	Seq         int         `json:"seq" minimum:"1" description:"1, 2, … per transaction, without a gap."`
 	Position    string      `json:"position,omitempty" pattern:"^[1-9][0-9]*$" description:"The place in the log of all events: a decimal number that grows."`
 	TraceParent string      `json:"traceparent,omitempty" description:"W3C trace context of the call that began the transaction."`
+	TraceState  string      `json:"tracestate,omitempty" description:"What tracing systems say of that trace, where they do."`
 	Data        PaymentData `json:"data"`
 }
 
@@ -77,7 +79,7 @@ func MarshalCloudEvent(position int64, e account.PaymentEvent) ([]byte, error) {
 	c := CloudEvent{
 		SpecVersion: "1.0", ID: e.EventID, Source: CloudEventSource, Type: CloudEventType + string(e.Status),
 		Subject: e.TransactionID, Time: e.At.UTC(), DataContentType: "application/json", DataSchema: CloudEventSchema,
-		Seq: e.Seq, TraceParent: e.TraceParent,
+		Seq: e.Seq,
 		Data: PaymentData{
 			EventID: e.EventID, TransactionID: e.TransactionID, AccountID: e.AccountID, UserID: e.UserID, Direction: e.Direction,
 			CounterpartyAccountID: e.CounterpartyAccountID, CounterpartyUserID: e.CounterpartyUserID,
@@ -85,6 +87,7 @@ func MarshalCloudEvent(position int64, e account.PaymentEvent) ([]byte, error) {
 			Cause: string(e.Cause), Seq: e.Seq, Timestamp: e.Timestamp, At: e.At.UTC(), Metadata: e.Metadata,
 		},
 	}
+	c.TraceParent, c.TraceState = telemetry.SplitCarried(e.TraceParent)
 	if position > 0 {
 		c.Position = strconv.FormatInt(position, 10)
 	}
@@ -133,7 +136,7 @@ func (c CloudEvent) event() (account.PaymentEvent, int64, error) {
 		CounterpartyAccountID: d.CounterpartyAccountID, CounterpartyUserID: d.CounterpartyUserID,
 		Amount: d.Amount, Currency: d.Currency, Status: account.PaymentStatus(d.Status), From: account.PaymentStatus(d.From),
 		Provider: d.Provider, Cause: account.Cause(d.Cause), Seq: d.Seq, Timestamp: d.Timestamp, At: d.At.UTC(),
-		Metadata: d.Metadata, TraceParent: c.TraceParent,
+		Metadata: d.Metadata, TraceParent: strings.TrimSuffix(c.TraceParent+" "+c.TraceState, " "),
 	}
 	var position int64
 	var err error

@@ -5,8 +5,10 @@ import (
 	"fmt"
 
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"florin/domain/account"
+	"florin/pkg/telemetry"
 )
 
 // Message is an event as it goes through a broker: a CloudEvent in structured JSON, and the trace beside it.
@@ -33,10 +35,10 @@ func NewMessage(ctx context.Context, e PositionedEvent) (Message, error) {
 		return Message{}, tooLarge(e.Event, len(body))
 	}
 	headers := map[string]string{}
-	w3c.Inject(ctx, propagation.MapCarrier(headers))
-	if len(headers) == 0 && e.Event.TraceParent != "" {
-		headers["traceparent"] = e.Event.TraceParent // of the call that began the transaction
+	if e.Event.TraceParent != "" && !trace.SpanContextFromContext(ctx).IsValid() {
+		ctx = telemetry.Continue(ctx, e.Event.TraceParent) // of the call that began the transaction
 	}
+	telemetry.Inject(ctx, propagation.MapCarrier(headers))
 	return Message{Key: e.Event.TransactionID, ID: e.Event.EventID, Body: body, Headers: headers}, nil
 }
 

@@ -6,10 +6,10 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"florin/domain/account"
+	"florin/pkg/telemetry"
 )
 
 // StartDelivery begins the span of handing an event to somebody, in the trace of the call that began its transaction: so
@@ -22,9 +22,10 @@ func StartDelivery(ctx context.Context, name string, position int64, e account.P
 	}
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 		attribute.String("florin.transaction_id", e.TransactionID), attribute.String("florin.event_id", e.EventID),
-		attribute.Int64("florin.position", position))}
+		attribute.Int64("florin.position", position),
+		attribute.String("messaging.operation.type", "process"), attribute.String("messaging.message.id", e.EventID))}
 	if e.TraceParent != "" {
-		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": e.TraceParent})
+		ctx = telemetry.Continue(ctx, e.TraceParent)
 		if here.IsValid() {
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: here}))
 		}
@@ -43,5 +44,44 @@ func Traced(name string, handle PositionedHandler) PositionedHandler {
 			span.SetStatus(codes.Error, "handler failed")
 		}
 		return err
+	}
+}
+
+// messagingSystems are the brokers as the semantic conventions call them.
+var messagingSystems = map[string]string{"nats": "nats", "kafka": "kafka", "redis": "redis"}
+
+// maxLinks bounds what one span names.
+const maxLinks = 32
+
+// StartSend begins the span of a batch on its way to a broker, linked to the traces of its events. Where none of them is sampled
+// there is no span. end takes the error of each event. The messages carry the traces of their payments, not this span.
+func StartSend(ctx context.Context, broker Broker, events []PositionedEvent) (end func([]error)) {
+	var links []trace.Link
+	for _, e := range events {
+		if e.Event.TraceParent == "" || len(links) == maxLinks {
+			continue
+		}
+		began := trace.SpanContextFromContext(telemetry.Continue(context.Background(), e.Event.TraceParent))
+		if began.IsSampled() {
+			links = append(links, trace.Link{SpanContext: began})
+		}
+	}
+	if len(links) == 0 {
+		return func([]error) {}
+	}
+	_, span := otel.Tracer("florin/eventbus").Start(ctx, "send "+broker.Name, trace.WithSpanKind(trace.SpanKindProducer), trace.WithLinks(links...),
+		trace.WithAttributes(attribute.String("messaging.system", messagingSystems[broker.Scheme]),
+			attribute.String("messaging.operation.type", "send"), attribute.String("messaging.operation.name", "send"),
+			attribute.String("messaging.destination.name", broker.Name), attribute.Int("messaging.batch.message_count", len(events))))
+	return func(results []error) {
+		for _, err := range results {
+			if err != nil {
+				// The error's text may have a host or a value in it; it is in the log.
+				span.SetAttributes(attribute.String("error.type", "_OTHER"))
+				span.SetStatus(codes.Error, "not all were taken")
+				break
+			}
+		}
+		span.End()
 	}
 }

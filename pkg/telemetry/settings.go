@@ -41,6 +41,7 @@ var ignored = []string{
 type traceSettings struct {
 	exports      bool
 	propagator   propagation.TextMapPropagator
+	withheld     bool // the trace context is not among the propagators
 	endpoint     string
 	headers      map[string]string
 	timeout      time.Duration
@@ -77,6 +78,7 @@ func readTraceSettings(environ map[string]string) (traceSettings, []SettingFault
 		}
 	}
 	s := traceSettings{propagator: r.propagator(), timeout: r.timeout()}
+	s.withheld = s.propagator != nil && !slices.Contains(s.propagator.Fields(), "traceparent")
 	endpoint := r.endpoint()
 	r.oneOf("OTEL_METRICS_EXPORTER", "metrics are read at /metrics on the admin listener", "", "none", "prometheus")
 	r.oneOf("OTEL_LOGS_EXPORTER", "the log goes to the standard error", "", "none", "console")

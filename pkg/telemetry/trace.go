@@ -29,6 +29,7 @@ func StartTracing(ctx context.Context, environ map[string]string, version string
 		return nil, err
 	}
 	otel.SetTextMapPropagator(settings.propagator)
+	withheld.Store(settings.withheld)
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("telemetry", "error", err) }))
 	if !settings.exports {
 		otel.SetTracerProvider(noop.NewTracerProvider())

@@ -16,6 +16,7 @@ import (
 	"florin/domain/account"
 	"florin/domain/errs"
 	"florin/pkg/crashpoint"
+	"florin/pkg/telemetry"
 )
 
 // PaymentEventHandler applies what providers tell us. It implements eventbus.ReceivedHandler.
@@ -106,7 +107,7 @@ func (s *Service) store(ctx context.Context, event account.PaymentReceivedEvent,
 			return nil
 		}
 		u.AddInbox(account.InboxRecord{ID: id, Event: event, Status: account.InboxReceived, Reason: reason,
-			NextAttemptAt: again, TraceParent: traceParent(ctx), ReceivedAt: now})
+			NextAttemptAt: again, TraceParent: telemetry.Carried(ctx), ReceivedAt: now})
 		added = true
 		return nil
 	})
@@ -163,7 +164,7 @@ func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent,
 			elsewhere = returned.LinkedID
 			return errReturnNamed
 		}
-		return c.settle(ctx, traceParent(ctx))
+		return c.settle(ctx, telemetry.Carried(ctx))
 	})
 	if errors.Is(err, errReturnNamed) {
 		event.TransactionID = elsewhere

@@ -6,23 +6,11 @@ import (
 
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"florin/domain/account"
+	"florin/pkg/telemetry"
 )
-
-var w3c = propagation.TraceContext{}
-
-// traceParent is the W3C traceparent of the span in ctx, "" without one.
-func traceParent(ctx context.Context) string {
-	if !trace.SpanContextFromContext(ctx).IsValid() {
-		return ""
-	}
-	carrier := propagation.MapCarrier{}
-	w3c.Inject(ctx, carrier)
-	return carrier["traceparent"]
-}
 
 // paymentContext continues the trace that the payment began with, wherever it is gone on with, so that a payment is one
 // trace from the request to its confirmation.
@@ -30,7 +18,7 @@ func (s *Service) paymentContext(ctx context.Context, t *account.Transaction) co
 	if t.TraceParent == "" || trace.SpanContextFromContext(ctx).TraceID() == traceIDOf(t.TraceParent) {
 		return ctx
 	}
-	return w3c.Extract(ctx, propagation.MapCarrier{"traceparent": t.TraceParent})
+	return telemetry.Continue(ctx, t.TraceParent)
 }
 
 func (s *Service) startPayment(ctx context.Context, t *account.Transaction, name string) (context.Context, trace.Span) {
@@ -39,8 +27,7 @@ func (s *Service) startPayment(ctx context.Context, t *account.Transaction, name
 }
 
 func traceIDOf(parent string) trace.TraceID {
-	ctx := w3c.Extract(context.Background(), propagation.MapCarrier{"traceparent": parent})
-	return trace.SpanContextFromContext(ctx).TraceID()
+	return trace.SpanContextFromContext(telemetry.Continue(context.Background(), parent)).TraceID()
 }
 
 func (s *Service) recordOf(ctx context.Context, t *account.Transaction, operation, outcome string, started, ended time.Time) account.ProviderCall {
@@ -48,7 +35,7 @@ func (s *Service) recordOf(ctx context.Context, t *account.Transaction, operatio
 	if err != nil {
 		id = uuid.New()
 	}
-	parent := traceParent(ctx)
+	parent := telemetry.Carried(ctx)
 	if parent == "" {
 		parent = t.TraceParent
 	}

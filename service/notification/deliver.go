@@ -12,11 +12,11 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"florin/domain/account"
 	"florin/domain/notification"
+	"florin/pkg/telemetry"
 )
 
 // Outcomes of an attempt, for metrics.
@@ -326,9 +326,9 @@ func outcomeOf(r notification.Result) string {
 // startSpan goes on with the trace of the transaction.
 func (d *Deliverer) startSpan(ctx context.Context, delivery notification.Delivery) (context.Context, trace.Span) {
 	if delivery.TraceParent != "" {
-		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": delivery.TraceParent})
+		ctx = telemetry.Continue(ctx, delivery.TraceParent)
 	}
-	return d.tracer.Start(ctx, "deliver webhook", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+	return d.tracer.Start(ctx, "deliver webhook", trace.WithAttributes(
 		attribute.String("florin.transaction_id", delivery.TransactionID.String()),
 		attribute.String("florin.delivery_id", delivery.ID.String()), attribute.Int("florin.attempt", delivery.Attempted+1)))
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"florin/domain/account"
+	"florin/pkg/telemetry"
 	"florin/webapi/decode"
 	"florin/webapi/middleware"
 	"florin/webapi/wire"
@@ -52,7 +53,8 @@ func itemOf(i account.TimelineItem) Item {
 }
 
 // traceID is the second part of a traceparent, nil without one.
-func traceID(parent string) *string {
+func traceID(carried string) *string {
+	parent, _ := telemetry.SplitCarried(carried)
 	parts := strings.Split(parent, "-")
 	if len(parts) != 4 {
 		return nil

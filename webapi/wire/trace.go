@@ -3,14 +3,8 @@ package wire
 import (
 	"context"
 
-	"go.opentelemetry.io/otel/trace"
+	"florin/pkg/telemetry"
 )
 
-// TraceParent is the W3C traceparent of the request's span, "" where nothing is traced.
-func TraceParent(ctx context.Context) string {
-	span := trace.SpanContextFromContext(ctx)
-	if !span.IsValid() {
-		return ""
-	}
-	return "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
-}
+// TraceParent is the W3C trace context of the request's span as it is stored, "" where nothing is traced.
+func TraceParent(ctx context.Context) string { return telemetry.Carried(ctx) }

@@ -23,6 +23,7 @@ import (
 
 	"florin/domain/account"
 	"florin/domain/notification"
+	"florin/pkg/telemetry"
 )
 
 // maxAnswer is how much of an answer's body is read, so that the connection can serve the next request.
@@ -69,7 +70,7 @@ func NewSender(cfg Config) *Sender {
 	s.client = &http.Client{
 		Timeout:       cfg.Within,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
+		Transport: telemetry.Outgoing(&http.Transport{
 			Proxy:                  nil,
 			DialContext:            dialer.DialContext,
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.Roots},
@@ -79,7 +80,7 @@ func NewSender(cfg Config) *Sender {
 			IdleConnTimeout:        30 * time.Second,
 			MaxResponseHeaderBytes: maxAnswer,
 			DisableCompression:     true, // what is not read need not be unpacked
-		},
+		}, telemetry.Peer{Traced: true, PathIsSecret: true}),
 	}
 	return s
 }
@@ -140,7 +141,7 @@ func (s *Sender) request(ctx context.Context, m notification.Message) (*http.Req
 		return nil, fmt.Errorf("webhook request: %w", err)
 	}
 	request.GetBody = nil // one attempt is one request: the transport must not repeat it by itself
-	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(request.Header))
+	telemetry.Inject(ctx, propagation.HeaderCarrier(request.Header))
 	request.Header.Set("Content-Type", contentType)
 	request.Header.Set("User-Agent", s.cfg.UserAgent)
 	request.Header.Set(standardwebhooks.HeaderWebhookID, m.ID)

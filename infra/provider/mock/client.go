@@ -4,6 +4,7 @@ package mock
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 	"florin/domain/account"
 	"florin/infra/provider/mock/internal/whsec"
 	"florin/pkg/crashpoint"
+	"florin/pkg/telemetry"
 )
 
 // Name is the provider's name in rows, routes and metrics.
@@ -84,6 +86,7 @@ func New(cfg Config) (*Client, error) {
 	if c.http.Timeout == 0 {
 		c.http.Timeout = callTimeout
 	}
+	c.http.Transport = telemetry.Outgoing(cmp.Or(c.http.Transport, http.DefaultTransport), telemetry.Peer{Traced: true})
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return c, nil
 }
@@ -321,7 +324,7 @@ func (c *Client) callFor(ctx context.Context, method string, target *url.URL, ke
 	if key != "" {
 		request.Header.Set("Idempotency-Key", key)
 	}
-	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(request.Header))
+	telemetry.Inject(ctx, propagation.HeaderCarrier(request.Header))
 	if crashpoint.Enabled && key != "" {
 		request = request.WithContext(dyingWhenSent(ctx))
 	}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"florin/pkg/telemetry"
 )
 
 const (
@@ -35,7 +37,7 @@ func newHTTPClient(given *http.Client) http.Client {
 		made.Timeout = callTimeout
 	}
 	made.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	made.Transport = bounded{made.Transport}
+	made.Transport = telemetry.Outgoing(bounded{made.Transport}, telemetry.Peer{})
 	return made
 }
 
