@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html/template"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -89,7 +90,7 @@ func sendCached(c *fiber.Ctx, mediaType string, body []byte) error {
 	c.Set(fiber.HeaderETag, tag)
 	c.Set(fiber.HeaderCacheControl, "no-cache")
 	c.Vary(fiber.HeaderAccept)
-	if c.Get(fiber.HeaderIfNoneMatch) == tag {
+	if strings.Contains(c.Get(fiber.HeaderIfNoneMatch), tag) { // a proxy may have made it a weak one
 		return c.SendStatus(fiber.StatusNotModified)
 	}
 	c.Set(fiber.HeaderContentType, mediaType)

@@ -9,9 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/google/uuid"
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -140,20 +140,21 @@ func parseID(text string) (uuid.UUID, error) {
 	return id, nil
 }
 
-// progress returns what to call after each step. It draws a bar where a person looks on, and nothing otherwise.
+// progress returns what to call after each step. It counts where a person looks on, and nothing otherwise.
 func (p *program) progress(what string) func(done, total int) {
 	file, isFile := p.stderr.(*os.File)
 	if p.json || !isFile || !term.IsTerminal(int(file.Fd())) {
 		return func(int, int) {}
 	}
-	var bar *progressbar.ProgressBar
+	var drawn time.Time
 	return func(done, total int) {
-		if bar == nil {
-			bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(file), progressbar.OptionSetDescription(what),
-				progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
+		switch now := time.Now(); {
+		case done >= total:
+			fmt.Fprint(file, "\r\033[K")
+		case now.Sub(drawn) > 100*time.Millisecond:
+			drawn = now
+			fmt.Fprintf(file, "\r\033[K%s: %d of %d", what, done, total)
 		}
-		// A bar that cannot be drawn is no reason to stop.
-		_ = bar.Set(done)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +105,9 @@ func withFakeGo(t *testing.T, fault, name string, arguments ...string) *exec.Cmd
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "go"), []byte(fakeGo), 0o700))
 	c := exec.CommandContext(t.Context(), name, arguments...)
 	c.Dir = root
-	c.Env = append(os.Environ(), "PATH="+folder+":"+os.Getenv("PATH"), "FAULT="+fault)
+	// A make inside of a make test would begin with where it is.
+	c.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "MAKE") || strings.HasPrefix(kv, "MFLAGS") })
+	c.Env = append(c.Env, "PATH="+folder+":"+os.Getenv("PATH"), "FAULT="+fault)
 	return c
 }
 

@@ -129,7 +129,8 @@ var livesIn = map[string][]string{
 	"github.com/valyala/fasthttp": {"webapi", "cmd"},
 	"github.com/nats-io/":         {"infra/eventbus/jetstream"},
 	"github.com/twmb/franz-go":    {"infra/eventbus/kafka"},
-	"github.com/redis/":           {"infra/eventbus/redis"},
+	"github.com/gomodule/redigo":  {"infra/eventbus/redis"},
+	"github.com/yuin/goldmark":    {"webapi"},
 	"github.com/spf13/":           {"cmd"},
 	"github.com/caarlos0/env":     {"cmd"},
 }
