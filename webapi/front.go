@@ -9,8 +9,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// Walk is the first walk through the API that the front page shows: a shell script with the line URL in it, which says where
-// the server is. Without a script there is none.
+// Walk is the first walk through the API that the front page shows: a shell script with the line
+// URL in it, which says where the server is. Without a script there is none.
 type Walk struct{ Script, URL string }
 
 // index is what the front page is for programs: where the rest is.
@@ -23,7 +23,14 @@ type index struct {
 	Ready   string `json:"ready" example:"/readyz"`
 }
 
-var links = index{Service: "florin", Docs: "/docs", OpenAPI: "/openapi.json", Errors: "/docs/errors", Alive: "/healthz", Ready: "/readyz"}
+var links = index{
+	Service: "florin",
+	Docs:    "/docs",
+	OpenAPI: "/openapi.json",
+	Errors:  "/docs/errors",
+	Alive:   "/healthz",
+	Ready:   "/readyz",
+}
 
 // Front answers with the front page, for programs as JSON.
 func (d *docs) Front(c *fiber.Ctx) error {

@@ -20,7 +20,8 @@ import (
 
 // Guide is a document that is served at /docs/<name>.
 type Guide struct {
-	// Name is the last part of its address. Path is its file, which links of other guides name. About is a line about it.
+	// Name is the last part of its address. Path is its file, which links of other guides name.
+	// About is a line about it.
 	Name, Path, About string
 	Markdown          []byte
 }
@@ -61,7 +62,8 @@ func titleOf(markdown []byte) string {
 	return ""
 }
 
-// Guide answers with a guide, as a page or, where that is preferred, as the Markdown that it is written in.
+// Guide answers with a guide, as a page or, where that is preferred, as the Markdown that it is
+// written in.
 func (d *docs) Guide(c *fiber.Ctx, g *guide) error {
 	if c.Accepts(fiber.MIMETextHTML, mimeMarkdown) == mimeMarkdown {
 		return sendCached(c, mimeMarkdown+"; charset=utf-8", g.Markdown)
@@ -76,10 +78,19 @@ func (d *docs) Guide(c *fiber.Ctx, g *guide) error {
 // render makes the page. Raw HTML in the Markdown is left out.
 func (g *guide) render(others map[string]*guide) ([]byte, error) {
 	// An alignment by style would want another policy.
-	table := extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute))
-	markdown := goldmark.New(goldmark.WithExtensions(table),
-		goldmark.WithParserOptions(parser.WithAutoHeadingID(), parser.WithASTTransformers(util.Prioritized(&anchors{g.Path, others}, 100))),
-		goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(wideTables{}, 10))))
+	table := extension.NewTable(
+		extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute),
+	)
+	markdown := goldmark.New(
+		goldmark.WithExtensions(table),
+		goldmark.WithParserOptions(
+			parser.WithAutoHeadingID(),
+			parser.WithASTTransformers(util.Prioritized(&anchors{g.Path, others}, 100)),
+		),
+		goldmark.WithRendererOptions(
+			renderer.WithNodeRenderers(util.Prioritized(wideTables{}, 10)),
+		),
+	)
 	var body bytes.Buffer
 	if err := markdown.Convert(g.Markdown, &body); err != nil {
 		return nil, fmt.Errorf("render guide %s: %w", g.Name, err)
@@ -87,7 +98,8 @@ func (g *guide) render(others map[string]*guide) ([]byte, error) {
 	return framed(g.title+" - Florin", body.Bytes())
 }
 
-// anchors makes each row of a table that begins with a code a target of links, and lets links between files lead to pages.
+// anchors makes each row of a table that begins with a code a target of links, and lets links
+// between files lead to pages.
 type anchors struct {
 	path   string
 	others map[string]*guide
@@ -98,22 +110,25 @@ func (a *anchors) Transform(document *ast.Document, reader text.Reader, _ parser
 	used := map[string]bool{}
 	var rows []*tables.TableRow
 	var links []*ast.Link
-	_ = ast.Walk(document, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // no step of it fails
-		if !entering {
-			return ast.WalkContinue, nil
-		}
-		switch n := n.(type) {
-		case *ast.Heading:
-			if id, found := n.AttributeString("id"); found {
-				used[string(id.([]byte))] = true
+	_ = ast.Walk(
+		document,
+		func(n ast.Node, entering bool) (ast.WalkStatus, error) { // no step of it fails
+			if !entering {
+				return ast.WalkContinue, nil
 			}
-		case *tables.TableRow:
-			rows = append(rows, n)
-		case *ast.Link:
-			links = append(links, n)
-		}
-		return ast.WalkContinue, nil
-	})
+			switch n := n.(type) {
+			case *ast.Heading:
+				if id, found := n.AttributeString("id"); found {
+					used[string(id.([]byte))] = true
+				}
+			case *tables.TableRow:
+				rows = append(rows, n)
+			case *ast.Link:
+				links = append(links, n)
+			}
+			return ast.WalkContinue, nil
+		},
+	)
 	for _, row := range rows {
 		if id := codeOf(row, reader.Source()); id != "" && !used[id] {
 			used[id] = true
@@ -146,7 +161,8 @@ func codeOf(row *tables.TableRow, source []byte) string {
 	return id
 }
 
-// lead turns a link to another guide's file into one to its page. A file that has no page leaves its text alone.
+// lead turns a link to another guide's file into one to its page. A file that has no page leaves
+// its text alone.
 func (a *anchors) lead(link *ast.Link) {
 	to := string(link.Destination)
 	if strings.HasPrefix(to, "#") || strings.HasPrefix(to, "/") || strings.Contains(to, "://") {
@@ -173,12 +189,15 @@ type wideTables struct{}
 
 // RegisterFuncs implements renderer.NodeRenderer.
 func (wideTables) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
-	r.Register(tables.KindTable, func(w util.BufWriter, _ []byte, _ ast.Node, entering bool) (ast.WalkStatus, error) {
-		tag := "</table></div>\n"
-		if entering {
-			tag = "<div class=\"wide\"><table>\n"
-		}
-		_, err := w.WriteString(tag)
-		return ast.WalkContinue, err
-	})
+	r.Register(
+		tables.KindTable,
+		func(w util.BufWriter, _ []byte, _ ast.Node, entering bool) (ast.WalkStatus, error) {
+			tag := "</table></div>\n"
+			if entering {
+				tag = "<div class=\"wide\"><table>\n"
+			}
+			_, err := w.WriteString(tag)
+			return ast.WalkContinue, err
+		},
+	)
 }

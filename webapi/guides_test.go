@@ -50,7 +50,14 @@ func TestF144_GuidesArePages(t *testing.T) {
 // TestF144_FrontPage: a browser gets a page, everything else JSON.
 func TestF144_FrontPage(t *testing.T) {
 	s := newTestServer(t)
-	page := s.do(t, uuid.Nil, "GET", "/", "", "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+	page := s.do(
+		t,
+		uuid.Nil,
+		"GET",
+		"/",
+		"",
+		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+	)
 	require.Equal(t, 200, page.status)
 	require.Equal(t, "text/html; charset=utf-8", page.header.Get("Content-Type"))
 	for _, part := range []string{`href="/docs"`, `href="/openapi.json"`, `href="/docs/errors"`, `href="/readyz"`, `href="/docs/mock"`, "All of &lt;them&gt;",
@@ -67,12 +74,25 @@ func TestF144_FrontPage(t *testing.T) {
 	for _, accept := range []string{"Accept: application/json", "Accept: */*", "Accept: application/xml", "X-None: 1"} {
 		answer := s.do(t, uuid.Nil, "GET", "/", "", accept)
 		require.Equal(t, 200, answer.status)
-		require.JSONEq(t, `{"service":"florin","docs":"/docs","openapi":"/openapi.json","errors":"/docs/errors","alive":"/healthz","ready":"/readyz"}`, answer.body)
+		require.JSONEq(
+			t,
+			`{"service":"florin","docs":"/docs","openapi":"/openapi.json","errors":"/docs/errors","alive":"/healthz","ready":"/readyz"}`,
+			answer.body,
+		)
 	}
-	require.NotContains(t, newTestServer(t, func(d *Deps) { d.Walk = Walk{} }).do(t, uuid.Nil, "GET", "/", "", "Accept: text/html").body, "<pre>")
+	require.NotContains(
+		t,
+		newTestServer(
+			t,
+			func(d *Deps) { d.Walk = Walk{} },
+		).do(t, uuid.Nil, "GET", "/", "", "Accept: text/html").
+			body,
+		"<pre>",
+	)
 }
 
-// TestF144_LinksOfTheGuidesLand goes through every link of every guide that the program serves, and every code of the catalogue.
+// TestF144_LinksOfTheGuidesLand goes through every link of every guide that the program serves, and
+// every code of the catalogue.
 func TestF144_LinksOfTheGuidesLand(t *testing.T) {
 	s := newTestServer(t, func(d *Deps) {
 		d.Guides = nil
@@ -80,7 +100,11 @@ func TestF144_LinksOfTheGuidesLand(t *testing.T) {
 			d.Guides = append(d.Guides, Guide(g))
 		}
 	})
-	targets, pages := map[string]bool{"/": true, "/docs": true, "/#guides": true}, map[string]string{}
+	targets, pages := map[string]bool{
+		"/":        true,
+		"/docs":    true,
+		"/#guides": true,
+	}, map[string]string{}
 	for _, g := range florindocs.Guides() {
 		require.NotEmpty(t, g.About)
 		address := "/docs/" + g.Name
@@ -108,7 +132,8 @@ func TestF144_LinksOfTheGuidesLand(t *testing.T) {
 	}
 	catalogue, err := os.ReadFile("../docs/errors.md")
 	require.NoError(t, err)
-	codes := regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\|").FindAllStringSubmatch(string(catalogue), -1)
+	codes := regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\|").
+		FindAllStringSubmatch(string(catalogue), -1)
 	require.Greater(t, len(codes), 50)
 	for _, code := range codes {
 		require.True(t, targets["/docs/errors#"+code[1]], code[1])

@@ -49,9 +49,14 @@ td:first-child code{white-space:nowrap}
 .cards span{color:var(--soft);font-size:.925rem}
 blockquote{margin:0 0 1.1rem;padding-left:1rem;border-left:3px solid var(--line);color:var(--soft)}`
 
-// pagePolicy allows the one style, by its hash, and nothing else: the pages have no script and load nothing.
-var pagePolicy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-	base64.StdEncoding.EncodeToString(func() []byte { sum := sha256.Sum256([]byte(style)); return sum[:] }()))
+// pagePolicy allows the one style, by its hash, and nothing else: the pages have no script and load
+// nothing.
+var pagePolicy = fmt.Sprintf(
+	"default-src 'none'; style-src 'sha256-%s'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+	base64.StdEncoding.EncodeToString(
+		func() []byte { sum := sha256.Sum256([]byte(style)); return sum[:] }(),
+	),
+)
 
 var frame = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en">
@@ -90,7 +95,10 @@ func sendCached(c *fiber.Ctx, mediaType string, body []byte) error {
 	c.Set(fiber.HeaderETag, tag)
 	c.Set(fiber.HeaderCacheControl, "no-cache")
 	c.Vary(fiber.HeaderAccept)
-	if strings.Contains(c.Get(fiber.HeaderIfNoneMatch), tag) { // a proxy may have made it a weak one
+	if strings.Contains(
+		c.Get(fiber.HeaderIfNoneMatch),
+		tag,
+	) { // a proxy may have made it a weak one
 		return c.SendStatus(fiber.StatusNotModified)
 	}
 	c.Set(fiber.HeaderContentType, mediaType)

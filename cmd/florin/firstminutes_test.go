@@ -24,7 +24,11 @@ import (
 func TestF144_OneWalk(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
 	require.NoError(t, err)
-	assert.Contains(t, string(readme), "<!-- walk:begin -->\n```sh\n"+docs.Walk+"```\n<!-- walk:end -->\n")
+	assert.Contains(
+		t,
+		string(readme),
+		"<!-- walk:begin -->\n```sh\n"+docs.Walk+"```\n<!-- walk:end -->\n",
+	)
 	assert.True(t, strings.HasPrefix(docs.Walk, docs.WalkURL))
 	app := startApp(t, nil)
 	var said bytes.Buffer
@@ -36,13 +40,24 @@ func TestF144_OneWalk(t *testing.T) {
 	shell := exec.CommandContext(t.Context(), "sh", "-c", here)
 	output, err := shell.CombinedOutput()
 	require.NoError(t, err, string(output))
-	assert.True(t, strings.HasSuffix(string(output), "\"status\":\"completed\"\n\"posted\":\"25.00\",\"held\":\"0.00\",\"available\":\"25.00\"\n"), string(output))
+	assert.True(
+		t,
+		strings.HasSuffix(
+			string(output),
+			"\"status\":\"completed\"\n\"posted\":\"25.00\",\"held\":\"0.00\",\"available\":\"25.00\"\n",
+		),
+		string(output),
+	)
 }
 
-// TestF144_AdministratorsPassword: it is kept for its owner alone, and can be drawn again beside a running server.
+// TestF144_AdministratorsPassword: it is kept for its owner alone, and can be drawn again beside a
+// running server.
 func TestF144_AdministratorsPassword(t *testing.T) {
 	for _, dialect := range []database.Dialect{database.SQLite, database.Postgres} {
-		t.Run(string(dialect), func(t *testing.T) { testAdministratorsPassword(t, databasetest.URL(t, dialect)) })
+		t.Run(
+			string(dialect),
+			func(t *testing.T) { testAdministratorsPassword(t, databasetest.URL(t, dialect)) },
+		)
 	}
 }
 
@@ -62,7 +77,12 @@ func testAdministratorsPassword(t *testing.T, url string) {
 	admin := newDemoClient(app.PublicURL())
 	defer admin.http.CloseIdleConnections()
 	login := func(password string) error {
-		return admin.post(t.Context(), "/auth/login", object{"identity": "admin", "password": password}, &object{})
+		return admin.post(
+			t.Context(),
+			"/auth/login",
+			object{"identity": "admin", "password": password},
+			&object{},
+		)
 	}
 	require.NoError(t, login(app.adminPassword))
 	code, stdout, stderr := command(t, environ, "operators", "reset", "--json")
@@ -74,7 +94,13 @@ func testAdministratorsPassword(t *testing.T, url string) {
 	_, err = os.Stat(path)
 	require.ErrorIs(t, err, os.ErrNotExist, "the old password is good for nothing")
 	var acts int64
-	require.NoError(t, app.DB.Writer().Raw("SELECT count(*) FROM audit WHERE action = 'admin.password_reset'").Scan(&acts).Error)
+	require.NoError(
+		t,
+		app.DB.Writer().
+			Raw("SELECT count(*) FROM audit WHERE action = 'admin.password_reset'").
+			Scan(&acts).
+			Error,
+	)
 	assert.EqualValues(t, 1, acts)
 
 	person(t, app, "grace")
@@ -106,7 +132,10 @@ func withFakeGo(t *testing.T, fault, name string, arguments ...string) *exec.Cmd
 	c := exec.CommandContext(t.Context(), name, arguments...)
 	c.Dir = root
 	// A make inside of a make test would begin with where it is.
-	c.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "MAKE") || strings.HasPrefix(kv, "MFLAGS") })
+	c.Env = slices.DeleteFunc(
+		os.Environ(),
+		func(kv string) bool { return strings.HasPrefix(kv, "MAKE") || strings.HasPrefix(kv, "MFLAGS") },
+	)
 	c.Env = append(c.Env, "PATH="+folder+":"+os.Getenv("PATH"), "FAULT="+fault)
 	return c
 }
@@ -129,7 +158,8 @@ func TestF145_BuildTellsHowFarItIs(t *testing.T) {
 	assert.Equal(t, "# florin/cmd/florin\ncmd/florin/main.go:1:1: broken\n", problems.String())
 }
 
-// TestF145_RunSpeaksAtOnce: the first line does not wait for any compiler, and says how long it takes.
+// TestF145_RunSpeaksAtOnce: the first line does not wait for any compiler, and says how long it
+// takes.
 func TestF145_RunSpeaksAtOnce(t *testing.T) {
 	c := withFakeGo(t, "1", "make", "run")
 	out, err := c.StdoutPipe()
@@ -145,11 +175,16 @@ func TestF145_RunSpeaksAtOnce(t *testing.T) {
 	require.Error(t, c.Wait(), "what did not compile is not run")
 }
 
-// TestF145_OneSetOfFlags: whatever make compiles, it compiles alike, so that nothing is compiled twice.
+// TestF145_OneSetOfFlags: whatever make compiles, it compiles alike, so that nothing is compiled
+// twice.
 func TestF145_OneSetOfFlags(t *testing.T) {
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
 	require.NoError(t, err)
-	assert.Contains(t, string(makefile), "\nexport GOFLAGS := $(shell go env GOFLAGS 2>/dev/null) -trimpath\n")
+	assert.Contains(
+		t,
+		string(makefile),
+		"\nexport GOFLAGS := $(shell go env GOFLAGS 2>/dev/null) -trimpath\n",
+	)
 	assert.Equal(t, 1, strings.Count(string(makefile), "-trimpath"))
 	for _, flag := range []string{"-gcflags", "-asmflags", "-mod="} {
 		assert.NotContains(t, string(makefile), flag)

@@ -25,7 +25,8 @@ const adminName = "admin"
 // passwordFile is where a drawn administrator's password is kept, in the data folder.
 func passwordFile(dataDir string) string { return filepath.Join(dataDir, "admin_password") }
 
-// keepPassword writes it for the owner alone, also where a file of an earlier database is in the way.
+// keepPassword writes it for the owner alone, also where a file of an earlier database is in the
+// way.
 func keepPassword(path, password string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -39,12 +40,19 @@ func keepPassword(path, password string) error {
 }
 
 func (p *program) operatorsCommand() *cobra.Command {
-	c := &cobra.Command{Use: "operators", Short: "Look after the administrators", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{
+		Use:   "operators",
+		Short: "Look after the administrators",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 	reset := &cobra.Command{
-		Use: "reset [username]", Short: "Draw a new password for an administrator, by default for admin", Args: cobra.MaximumNArgs(1),
-		Long: "Draws a new password, prints it once, and ends every session of the administrator. It works on the database, whether servers\n" +
-			"run or not, so it is for whoever may read the database's settings.",
+		Use:   "reset [username]",
+		Short: "Draw a new password for an administrator, by default for admin",
+		Args:  cobra.MaximumNArgs(1),
+		Long: "Draws a new password, prints it once, and ends every session of the administrator.\n" +
+			"It works on the database, whether servers run or not, so it is for whoever may read\n" +
+			"the database's settings.",
 		Example: "  florin operators reset\n  florin operators reset --json grace",
 		RunE: func(c *cobra.Command, args []string) error {
 			name := adminName
@@ -80,7 +88,12 @@ func (p *program) resetOperator(ctx context.Context, name string) error {
 		p.forgetPassword()
 	}
 	return p.print(map[string]string{"username": name, "password": drawn}, func(w io.Writer) {
-		fmt.Fprintf(w, "The user %s has the password %s from now on; it is shown this once. All their sessions have ended.\n", name, drawn)
+		fmt.Fprintf(
+			w,
+			"The user %s has the password %s from now on; it is shown this once. All their sessions have ended.\n",
+			name,
+			drawn,
+		)
 	})
 }
 
@@ -95,7 +108,8 @@ func (p *program) forgetPassword() {
 	}
 }
 
-// hashing is what setting a password needs of authentication. Running servers see within seconds that the sessions have ended.
+// hashing is what setting a password needs of authentication. Running servers see within seconds
+// that the sessions have ended.
 type hashing struct{ *auth.Passwords }
 
 var _ usersvc.Credentials = hashing{}

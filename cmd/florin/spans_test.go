@@ -67,7 +67,8 @@ func collectSpans(t *testing.T) func(name string) []spanOut {
 	}
 }
 
-// TestF140_SpansFollowTheConventions: from the request to the bank, the database and the confirmation, with nothing secret in them.
+// TestF140_SpansFollowTheConventions: from the request to the bank, the database and the
+// confirmation, with nothing secret in them.
 func TestF140_SpansFollowTheConventions(t *testing.T) {
 	for _, dialect := range []database.Dialect{database.SQLite, database.Postgres} {
 		t.Run(string(dialect), func(t *testing.T) { testSpans(t, dialect) })
@@ -80,9 +81,16 @@ func testSpans(t *testing.T, dialect database.Dialect) {
 	ada := person(t, app, "ada")
 	account := openAccount(t, ada, "EUR")
 	const traceID = "0af7651916cd43dd8448eb211c80319c"
-	headers := map[string]string{"Traceparent": "00-" + traceID + "-b7ad6b7169203331-01", "Tracestate": "vendor=a", "Prefer": "wait=10"}
-	require.NoError(t, ada.call(t.Context(), http.MethodPost, "/account/"+account.ID+"/deposit", headers,
-		object{"amount": "12.34", "currency": "EUR", "money_source": "card"}, &object{}))
+	headers := map[string]string{
+		"Traceparent": "00-" + traceID + "-b7ad6b7169203331-01",
+		"Tracestate":  "vendor=a",
+		"Prefer":      "wait=10",
+	}
+	require.NoError(
+		t,
+		ada.call(t.Context(), http.MethodPost, "/account/"+account.ID+"/deposit", headers,
+			object{"amount": "12.34", "currency": "EUR", "money_source": "card"}, &object{}),
+	)
 	status, _ := fetch(t, app.PublicURL()+"/nothing/here?token=hunter2")
 	require.Equal(t, http.StatusNotFound, status)
 	require.NoError(t, app.Stop())
@@ -103,7 +111,8 @@ func testSpans(t *testing.T, dialect database.Dialect) {
 
 	confirmed := 0
 	for _, span := range spans("") {
-		if hex.EncodeToString(span.TraceId) == traceID && span.TraceState == "vendor=a" && span.Kind != tracepb.Span_SPAN_KIND_SERVER {
+		if hex.EncodeToString(span.TraceId) == traceID && span.TraceState == "vendor=a" &&
+			span.Kind != tracepb.Span_SPAN_KIND_SERVER {
 			confirmed++
 		}
 	}
@@ -113,7 +122,12 @@ func testSpans(t *testing.T, dialect database.Dialect) {
 	assert.Equal(t, "/nothing/here", lost[0].has["url.path"])
 	assert.NotContains(t, lost[0].has, "http.route")
 
-	assert.GreaterOrEqual(t, confirmed, 2, "the confirmation is in the same trace, with what it says")
+	assert.GreaterOrEqual(
+		t,
+		confirmed,
+		2,
+		"the confirmation is in the same trace, with what it says",
+	)
 
 	kinds := map[string]int{}
 	for _, span := range spans("") {
@@ -123,7 +137,11 @@ func testSpans(t *testing.T, dialect database.Dialect) {
 		}
 		switch {
 		case span.has["db.system.name"] != "":
-			assert.Equal(t, map[database.Dialect]string{database.SQLite: "sqlite", database.Postgres: "postgresql"}[dialect], span.has["db.system.name"])
+			assert.Equal(
+				t,
+				map[database.Dialect]string{database.SQLite: "sqlite", database.Postgres: "postgresql"}[dialect],
+				span.has["db.system.name"],
+			)
 			assert.NotEmpty(t, span.has["db.operation.name"], span.Name)
 			assert.NotContains(t, span.has, "db.query.text")
 			kinds["database"]++

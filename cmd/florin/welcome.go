@@ -40,19 +40,39 @@ type greeting struct {
 
 // welcome says what to try. A drawn administrator's password is shown here once.
 func (p *program) welcome(app *App) error {
-	g := greeting{URL: app.PublicURL(), Docs: app.PublicURL() + "/docs", OpenAPI: app.PublicURL() + "/openapi.json", AdminURL: app.AdminURL()}
+	g := greeting{
+		URL:      app.PublicURL(),
+		Docs:     app.PublicURL() + "/docs",
+		OpenAPI:  app.PublicURL() + "/openapi.json",
+		AdminURL: app.AdminURL(),
+	}
 	if app.adminPassword != "" {
-		g.AdminUser, g.AdminPassword, g.AdminPasswordFile = adminName, app.adminPassword, passwordFile(app.Config.DataDir)
+		g.AdminUser, g.AdminPassword = adminName, app.adminPassword
+		g.AdminPasswordFile = passwordFile(app.Config.DataDir)
 	}
 	if app.Config.Production {
 		return nil
 	}
 	return p.print(g, func(w io.Writer) {
-		fmt.Fprintf(w, "\nFlorin serves %s, with its documentation at %s and metrics at %s/metrics.\n", g.URL, g.Docs, g.AdminURL)
+		fmt.Fprintf(
+			w,
+			"\nFlorin serves %s, with its documentation at %s and metrics at %s/metrics.\n",
+			g.URL,
+			g.Docs,
+			g.AdminURL,
+		)
 		if g.AdminPassword != "" {
-			fmt.Fprintf(w, "The user admin has the password %s - it is also in %s.\n", g.AdminPassword, g.AdminPasswordFile)
+			fmt.Fprintf(
+				w,
+				"The user admin has the password %s - it is also in %s.\n",
+				g.AdminPassword,
+				g.AdminPasswordFile,
+			)
 		}
-		fmt.Fprint(w, "\nTo move some mock money, paste this into a shell, or run \"make demo\" in one. Ctrl-C ends the server in order.\n\n")
+		fmt.Fprint(
+			w,
+			"\nTo move some mock money, paste this into a shell, or run \"make demo\" in one. Ctrl-C ends the server in order.\n\n",
+		)
 		for line := range strings.Lines(strings.Replace(docs.Walk, docs.WalkURL, "url="+g.URL+"\n", 1)) {
 			fmt.Fprint(w, indented(line))
 		}

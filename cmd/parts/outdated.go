@@ -11,8 +11,9 @@ import (
 	"text/tabwriter"
 )
 
-// reads says which modules read bytes that strangers send, or that a broken or hostile neighbour could: these are kept at their
-// newest. The standard library, which reads TLS and HTTP/2, comes with the toolchain.
+// reads says which modules read bytes that strangers send, or that a broken or hostile neighbour
+// could: these are kept at their newest. The standard library, which reads TLS and HTTP/2, comes
+// with the toolchain.
 var reads = map[string]string{
 	"github.com/gofiber/fiber/v2":         "HTTP requests",
 	"github.com/valyala/fasthttp":         "HTTP requests",
@@ -71,7 +72,8 @@ func direct(ctx context.Context) ([]required, error) {
 	return modules, list.Wait()
 }
 
-// report lists what is behind, deprecated or retracted. It is an error where that is something that reads what strangers send.
+// report lists what is behind, deprecated or retracted. It is an error where that is something that
+// reads what strangers send.
 func report(out io.Writer, modules []required) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "module\thas\tnewest\treads from outside")
@@ -97,7 +99,13 @@ func report(out io.Writer, modules []required) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d of %d direct dependencies are behind, %d of them read what comes from outside.\n", behind, len(modules), urgent)
+	fmt.Fprintf(
+		out,
+		"%d of %d direct dependencies are behind, %d of them read what comes from outside.\n",
+		behind,
+		len(modules),
+		urgent,
+	)
 	if urgent > 0 {
 		return fmt.Errorf("%d to be brought to their newest", urgent)
 	}

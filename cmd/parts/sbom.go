@@ -98,14 +98,22 @@ func describe(info *debug.BuildInfo, sum [sha256.Size]byte) bom {
 	program.Hashes = []hash{{"SHA-256", hex.EncodeToString(sum[:])}}
 	program.Licenses = make([]license, 1)
 	program.Licenses[0].License.ID = "Apache-2.0"
-	document := bom{Schema: "http://cyclonedx.org/schema/bom-1.6.schema.json", Format: "CycloneDX", SpecVersion: "1.6", Version: 1,
-		SerialNumber: serialOf(sum)}
+	document := bom{
+		Schema:       "http://cyclonedx.org/schema/bom-1.6.schema.json",
+		Format:       "CycloneDX",
+		SpecVersion:  "1.6",
+		Version:      1,
+		SerialNumber: serialOf(sum),
+	}
 	for _, setting := range info.Settings {
 		switch setting.Key {
 		case "vcs.time":
 			document.Metadata.Timestamp = setting.Value
 		case "GOOS", "GOARCH", "CGO_ENABLED", "-trimpath", "-tags", "vcs.revision", "vcs.modified":
-			program.Properties = append(program.Properties, property{"florin:build:" + setting.Key, setting.Value})
+			program.Properties = append(
+				program.Properties,
+				property{"florin:build:" + setting.Key, setting.Value},
+			)
 		}
 	}
 	document.Metadata.Component = program
@@ -136,7 +144,8 @@ func module(kind, path, version, sum string) component {
 	}
 	c := component{Type: kind, Ref: purl, Name: path, Version: version, PURL: purl}
 	// The sum of go.sum: SHA-256 over the list of the module's files and their sums.
-	if raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(sum, "h1:")); err == nil && len(raw) == sha256.Size {
+	if raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(sum, "h1:")); err == nil &&
+		len(raw) == sha256.Size {
 		c.Hashes = []hash{{"SHA-256", hex.EncodeToString(raw)}}
 	}
 	return c

@@ -20,8 +20,8 @@ var systems = map[Dialect]string{SQLite: "sqlite", Postgres: "postgresql"}
 
 const spanKey = "florin:span"
 
-// giveSpans gives each statement of the handle a client span where it is part of a recorded trace. A span has the operation and
-// the table, never the statement's text or a parameter.
+// giveSpans gives each statement of the handle a client span where it is part of a recorded trace.
+// A span has the operation and the table, never the statement's text or a parameter.
 func giveSpans(handle *gorm.DB) error {
 	system := systems[Dialect(handle.Name())]
 	if system == "" {
@@ -32,8 +32,9 @@ func giveSpans(handle *gorm.DB) error {
 		if !trace.SpanFromContext(ctx).IsRecording() {
 			return
 		}
-		_, span := otel.Tracer("florin/database").Start(ctx, "statement", trace.WithSpanKind(trace.SpanKindClient),
-			trace.WithAttributes(attribute.String("db.system.name", system)))
+		_, span := otel.Tracer("florin/database").
+			Start(ctx, "statement", trace.WithSpanKind(trace.SpanKindClient),
+				trace.WithAttributes(attribute.String("db.system.name", system)))
 		tx.InstanceSet(spanKey, span)
 	}
 	after := func(tx *gorm.DB) {
@@ -58,25 +59,47 @@ func giveSpans(handle *gorm.DB) error {
 	}
 	on := handle.Callback()
 	return errors.Join(
-		on.Create().Before("*").Register(spanKey+":before", before), on.Create().After("*").Register(spanKey+":after", after),
-		on.Query().Before("*").Register(spanKey+":before", before), on.Query().After("*").Register(spanKey+":after", after),
-		on.Update().Before("*").Register(spanKey+":before", before), on.Update().After("*").Register(spanKey+":after", after),
-		on.Delete().Before("*").Register(spanKey+":before", before), on.Delete().After("*").Register(spanKey+":after", after),
-		on.Row().Before("*").Register(spanKey+":before", before), on.Row().After("*").Register(spanKey+":after", after),
-		on.Raw().Before("*").Register(spanKey+":before", before), on.Raw().After("*").Register(spanKey+":after", after),
+		on.Create().
+			Before("*").
+			Register(spanKey+":before", before),
+		on.Create().After("*").Register(spanKey+":after", after),
+		on.Query().
+			Before("*").
+			Register(spanKey+":before", before),
+		on.Query().After("*").Register(spanKey+":after", after),
+		on.Update().
+			Before("*").
+			Register(spanKey+":before", before),
+		on.Update().After("*").Register(spanKey+":after", after),
+		on.Delete().
+			Before("*").
+			Register(spanKey+":before", before),
+		on.Delete().After("*").Register(spanKey+":after", after),
+		on.Row().
+			Before("*").
+			Register(spanKey+":before", before),
+		on.Row().After("*").Register(spanKey+":after", after),
+		on.Raw().
+			Before("*").
+			Register(spanKey+":before", before),
+		on.Raw().After("*").Register(spanKey+":after", after),
 	)
 }
 
-// startCommit begins the span of a unit of work: from its arrival until its commit, which it may share with others, is over.
+// startCommit begins the span of a unit of work: from its arrival until its commit, which it may
+// share with others, is over.
 func startCommit(ctx context.Context, dialect Dialect) (context.Context, func(error)) {
 	if !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx, func(error) {}
 	}
-	ctx, span := otel.Tracer("florin/database").Start(ctx, "COMMIT", trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(attribute.String("db.system.name", systems[dialect]), attribute.String("db.operation.name", "COMMIT")))
+	ctx, span := otel.Tracer("florin/database").
+		Start(ctx, "COMMIT", trace.WithSpanKind(trace.SpanKindClient),
+			trace.WithAttributes(attribute.String("db.system.name", systems[dialect]), attribute.String("db.operation.name", "COMMIT")),
+		)
 	return ctx, func(err error) {
 		// What the rules of the domain refuse is no fault of the database.
-		if err != nil && (errs.KindOf(err) == errs.Internal || errs.KindOf(err) == errs.Unavailable) {
+		if err != nil &&
+			(errs.KindOf(err) == errs.Internal || errs.KindOf(err) == errs.Unavailable) {
 			fail(span, err)
 		}
 		span.End()

@@ -8,17 +8,23 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// maxTraceState is how much of a tracestate is kept: what W3C Trace Context asks everybody to pass on.
+// maxTraceState is how much of a tracestate is kept: what W3C Trace Context asks everybody to pass
+// on.
 const maxTraceState = 512
 
-// Carried is the W3C trace context of ctx as one text that can be stored: the traceparent and, behind a space where there is one, the
-// tracestate. "" where nothing is traced.
+// Carried is the W3C trace context of ctx as one text that can be stored: the traceparent and,
+// behind a space where there is one, the tracestate. "" where nothing is traced.
 func Carried(ctx context.Context) string {
 	span := trace.SpanContextFromContext(ctx)
 	if !span.IsValid() {
 		return ""
 	}
-	parent := "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
+	parent := "00-" + span.TraceID().
+		String() +
+		"-" + span.SpanID().
+		String() +
+		"-" + span.TraceFlags().
+		String()
 	if span.TraceState().Len() == 0 {
 		return parent
 	}
@@ -32,7 +38,10 @@ func Carried(ctx context.Context) string {
 // Continue goes on with the trace that was stored.
 func Continue(ctx context.Context, carried string) context.Context {
 	parent, state := SplitCarried(carried)
-	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": parent, "tracestate": state})
+	return propagation.TraceContext{}.Extract(
+		ctx,
+		propagation.MapCarrier{"traceparent": parent, "tracestate": state},
+	)
 }
 
 // SplitCarried gives both parts of what was stored.

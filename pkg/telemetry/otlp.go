@@ -23,7 +23,8 @@ import (
 // collectorAnswer is how much of a collector's answer is read.
 const collectorAnswer = 64 << 10
 
-// collector sends spans by OTLP over HTTP, as protobuf. OpenTelemetry's own client compiles gRPC, which nothing here uses.
+// collector sends spans by OTLP over HTTP, as protobuf. OpenTelemetry's own client compiles gRPC,
+// which nothing here uses.
 type collector struct {
 	settings traceSettings
 	http     *http.Client
@@ -32,11 +33,23 @@ type collector struct {
 var _ otlptrace.Client = (*collector)(nil)
 
 func newCollector(settings traceSettings) *collector {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: 2,
-		IdleConnTimeout: time.Minute, TLSHandshakeTimeout: settings.timeout,
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: settings.roots, Certificates: settings.certificates}}
-	return &collector{settings: settings, http: &http.Client{Transport: transport, Timeout: settings.timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	transport := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConns:        2,
+		IdleConnTimeout:     time.Minute,
+		TLSHandshakeTimeout: settings.timeout,
+		TLSClientConfig: &tls.Config{
+			MinVersion:   tls.VersionTLS12,
+			RootCAs:      settings.roots,
+			Certificates: settings.certificates,
+		},
+	}
+	return &collector{
+		settings: settings,
+		http: &http.Client{Transport: transport, Timeout: settings.timeout,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	}
 }
 
 // Start implements otlptrace.Client. It makes no call.
@@ -48,7 +61,8 @@ func (c *collector) Stop(context.Context) error {
 	return nil
 }
 
-// UploadTraces implements otlptrace.Client: within the timeout it tries again where the collector asks for that. No error shows a header.
+// UploadTraces implements otlptrace.Client: within the timeout it tries again where the collector
+// asks for that. No error shows a header.
 func (c *collector) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
 	// TracesData and ExportTraceServiceRequest are one message on the wire.
 	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
@@ -78,7 +92,12 @@ func compressed(body []byte) ([]byte, error) {
 }
 
 func (c *collector) send(ctx context.Context, body []byte) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.settings.endpoint, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(
+		ctx,
+		http.MethodPost,
+		c.settings.endpoint,
+		bytes.NewReader(body),
+	)
 	if err != nil {
 		return backoff.Permanent(err)
 	}
@@ -97,7 +116,9 @@ func (c *collector) send(ctx context.Context, body []byte) error {
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, collectorAnswer))
 	switch status := response.StatusCode; {
-	case status == http.StatusTooManyRequests, status == http.StatusBadGateway, status == http.StatusServiceUnavailable,
+	case status == http.StatusTooManyRequests,
+		status == http.StatusBadGateway,
+		status == http.StatusServiceUnavailable,
 		status == http.StatusGatewayTimeout:
 		if seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16); err == nil {
 			return backoff.RetryAfter(int(seconds))

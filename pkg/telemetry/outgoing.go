@@ -17,7 +17,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Tracing says whether spans go anywhere. What costs something even without a span asks it once, when it is built.
+// Tracing says whether spans go anywhere. What costs something even without a span asks it once,
+// when it is built.
 func Tracing() bool {
 	_, real := otel.GetTracerProvider().(*sdktrace.TracerProvider)
 	return real
@@ -26,8 +27,9 @@ func Tracing() bool {
 // withheld is set where OTEL_PROPAGATORS leaves the W3C trace context out.
 var withheld atomic.Bool
 
-// Inject writes the W3C trace context of ctx, tracestate included, into what leaves this program, unless OTEL_PROPAGATORS leaves it
-// out. Baggage stays here: it is a stranger's, and others' servers have no use for it.
+// Inject writes the W3C trace context of ctx, tracestate included, into what leaves this program,
+// unless OTEL_PROPAGATORS leaves it out. Baggage stays here: it is a stranger's, and others'
+// servers have no use for it.
 func Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
 	if !withheld.Load() {
 		propagation.TraceContext{}.Inject(ctx, carrier)
@@ -38,12 +40,13 @@ func Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
 type Peer struct {
 	// Traced sends the trace along.
 	Traced bool
-	// PathIsSecret keeps the path out of spans: a URL that somebody else chose may have a token in it.
+	// PathIsSecret keeps the path out of spans: a URL that somebody else chose may have a token in
+	// it.
 	PathIsSecret bool
 }
 
-// Outgoing gives each call of next a client span, by the semantic conventions for HTTP, where the call is part of a recorded
-// trace. A span never has a query, a header or a body.
+// Outgoing gives each call of next a client span, by the semantic conventions for HTTP, where the
+// call is part of a recorded trace. A span never has a query, a header or a body.
 func Outgoing(next http.RoundTripper, peer Peer) http.RoundTripper {
 	return outgoing{next: next, peer: peer}
 }
@@ -57,8 +60,9 @@ func (o outgoing) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !trace.SpanFromContext(r.Context()).IsRecording() {
 		return o.next.RoundTrip(r)
 	}
-	ctx, span := otel.Tracer("florin/http").Start(r.Context(), r.Method, trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(o.describe(r)...))
+	ctx, span := otel.Tracer("florin/http").
+		Start(r.Context(), r.Method, trace.WithSpanKind(trace.SpanKindClient),
+			trace.WithAttributes(o.describe(r)...))
 	defer span.End()
 	r = r.Clone(ctx) // a RoundTripper must not change what it is given
 	if o.peer.Traced {
@@ -95,8 +99,16 @@ func (o outgoing) describe(r *http.Request) []attribute.KeyValue {
 	if err != nil {
 		port = map[string]int{"http": 80, "https": 443}[r.URL.Scheme]
 	}
-	return []attribute.KeyValue{attribute.String("http.request.method", r.Method), attribute.String("url.full", maskText(shown.String())),
-		attribute.String("url.scheme", r.URL.Scheme), attribute.String("server.address", r.URL.Hostname()), attribute.Int("server.port", port)}
+	return []attribute.KeyValue{
+		attribute.String("http.request.method", r.Method),
+		attribute.String("url.full", maskText(shown.String())),
+		attribute.String(
+			"url.scheme",
+			r.URL.Scheme,
+		),
+		attribute.String("server.address", r.URL.Hostname()),
+		attribute.Int("server.port", port),
+	}
 }
 
 // ErrorType is a word for an error that a span may show: few, and without what the error says.

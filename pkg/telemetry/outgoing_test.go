@@ -38,7 +38,8 @@ func attributesOf(span sdktrace.ReadOnlySpan) map[string]attribute.Value {
 	return all
 }
 
-// TestF140_CallsThatGoOut: by the conventions, without what is secret, and with the trace, where somebody traces.
+// TestF140_CallsThatGoOut: by the conventions, without what is secret, and with the trace, where
+// somebody traces.
 func TestF140_CallsThatGoOut(t *testing.T) {
 	var got http.Header
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,7 +53,9 @@ func TestF140_CallsThatGoOut(t *testing.T) {
 	call := func(ctx context.Context, peer telemetry.Peer, url string) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
 		require.NoError(t, err)
-		response, err := (&http.Client{Transport: telemetry.Outgoing(http.DefaultTransport, peer)}).Do(request)
+		response, err := (&http.Client{Transport: telemetry.Outgoing(http.DefaultTransport, peer)}).Do(
+			request,
+		)
 		require.Empty(t, request.Header, "the caller's request stays as it is")
 		if err != nil {
 			return err
@@ -65,9 +68,20 @@ func TestF140_CallsThatGoOut(t *testing.T) {
 
 	state, err := trace.ParseTraceState("vendor=a")
 	require.NoError(t, err)
-	remote := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled, TraceState: state})
-	ctx, parent := otel.Tracer("test").Start(trace.ContextWithRemoteSpanContext(t.Context(), remote), "work")
-	require.NoError(t, call(ctx, telemetry.Peer{Traced: true}, server.URL+"/v1/payments?key=hunter2"))
+	remote := trace.NewSpanContext(
+		trace.SpanContextConfig{
+			TraceID:    trace.TraceID{1},
+			SpanID:     trace.SpanID{2},
+			TraceFlags: trace.FlagsSampled,
+			TraceState: state,
+		},
+	)
+	ctx, parent := otel.Tracer("test").
+		Start(trace.ContextWithRemoteSpanContext(t.Context(), remote), "work")
+	require.NoError(
+		t,
+		call(ctx, telemetry.Peer{Traced: true}, server.URL+"/v1/payments?key=hunter2"),
+	)
 	require.Equal(t, "vendor=a", got.Get("Tracestate"))
 	span := recorder.Ended()[0]
 	assert.Contains(t, got.Get("Traceparent"), span.SpanContext().SpanID().String())
@@ -104,7 +118,8 @@ func TestF140_KindsOfErrors(t *testing.T) {
 	}
 }
 
-// TestF140_StoredTraces: the tracestate is kept where a trace is stored, unless it is longer than anybody has to pass on.
+// TestF140_StoredTraces: the tracestate is kept where a trace is stored, unless it is longer than
+// anybody has to pass on.
 func TestF140_StoredTraces(t *testing.T) {
 	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	x := strings.Repeat("x", 250)

@@ -14,27 +14,32 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 )
 
-// heeded are the settings of OpenTelemetry that change what the server does. The SDK itself reads those of the span processor,
-// the sampler, the limits and the resource.
+// heeded are the settings of OpenTelemetry that change what the server does. The SDK itself reads
+// those of the span processor, the sampler, the limits and the resource.
 var heeded = []string{
-	"OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_PROPAGATORS", "OTEL_TRACES_EXPORTER",
-	"OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
-	"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TIMEOUT",
-	"OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
-	"OTEL_EXPORTER_OTLP_CLIENT_KEY",
-	"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-	"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+	"OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_PROPAGATORS",
+	"OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER",
+	"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_EXPORTER_OTLP_ENDPOINT",
+	"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TIMEOUT",
+	"OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_CERTIFICATE",
+	"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+	"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+	"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+	"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
 	"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
-	"OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-	"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_EVENT_COUNT_LIMIT",
-	"OTEL_SPAN_LINK_COUNT_LIMIT", "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+	"OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE",
+	"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+	"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_EVENT_COUNT_LIMIT",
+	"OTEL_SPAN_LINK_COUNT_LIMIT", "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+	"OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
 }
 
-// ignored are the beginnings of names that fleets set for all their programs and that can mean nothing here: nothing is pushed
-// but traces, and an operator's injector leaves notes to itself.
+// ignored are the beginnings of names that fleets set for all their programs and that can mean
+// nothing here: nothing is pushed but traces, and an operator's injector leaves notes to itself.
 var ignored = []string{
-	"OTEL_EXPORTER_OTLP_METRICS_", "OTEL_EXPORTER_OTLP_LOGS_", "OTEL_METRIC_EXPORT_", "OTEL_METRICS_EXEMPLAR_FILTER", "OTEL_BLRP_",
-	"OTEL_LOGRECORD_", "OTEL_LOG_LEVEL", "OTEL_SEMCONV_STABILITY_OPT_IN", "OTEL_RESOURCE_ATTRIBUTES_", "OTEL_NODE_IP", "OTEL_POD_IP",
+	"OTEL_EXPORTER_OTLP_METRICS_", "OTEL_EXPORTER_OTLP_LOGS_", "OTEL_METRIC_EXPORT_",
+	"OTEL_METRICS_EXEMPLAR_FILTER", "OTEL_BLRP_", "OTEL_LOGRECORD_", "OTEL_LOG_LEVEL",
+	"OTEL_SEMCONV_STABILITY_OPT_IN", "OTEL_RESOURCE_ATTRIBUTES_", "OTEL_NODE_IP", "OTEL_POD_IP",
 }
 
 // traceSettings is what the OTEL_ settings say.
@@ -62,8 +67,8 @@ type settingsReader struct {
 	faults  []SettingFault
 }
 
-// CheckSettings says what is wrong with the OTEL_ settings. A setting that is not heeded is refused, unless it is one of those
-// that say nothing about this program.
+// CheckSettings says what is wrong with the OTEL_ settings. A setting that is not heeded is
+// refused, unless it is one of those that say nothing about this program.
 func CheckSettings(environ map[string]string) []SettingFault {
 	_, faults := readTraceSettings(environ)
 	return faults
@@ -72,7 +77,8 @@ func CheckSettings(environ map[string]string) []SettingFault {
 func readTraceSettings(environ map[string]string) (traceSettings, []SettingFault) {
 	r := &settingsReader{environ: environ}
 	for _, name := range slices.Sorted(maps.Keys(environ)) {
-		if strings.HasPrefix(name, "OTEL_") && environ[name] != "" && !slices.Contains(heeded, name) &&
+		if strings.HasPrefix(name, "OTEL_") && environ[name] != "" &&
+			!slices.Contains(heeded, name) &&
 			!slices.ContainsFunc(ignored, func(start string) bool { return strings.HasPrefix(name, start) }) {
 			r.fault(name, "is not heeded here")
 		}
@@ -80,18 +86,40 @@ func readTraceSettings(environ map[string]string) (traceSettings, []SettingFault
 	s := traceSettings{propagator: r.propagator(), timeout: r.timeout()}
 	s.withheld = s.propagator != nil && !slices.Contains(s.propagator.Fields(), "traceparent")
 	endpoint := r.endpoint()
-	r.oneOf("OTEL_METRICS_EXPORTER", "metrics are read at /metrics on the admin listener", "", "none", "prometheus")
+	r.oneOf(
+		"OTEL_METRICS_EXPORTER",
+		"metrics are read at /metrics on the admin listener",
+		"",
+		"none",
+		"prometheus",
+	)
 	r.oneOf("OTEL_LOGS_EXPORTER", "the log goes to the standard error", "", "none", "console")
-	r.oneOf("OTEL_TRACES_SAMPLER", "", "", "always_on", "always_off", "traceidratio", "parentbased_always_on",
-		"parentbased_always_off", "parentbased_traceidratio")
+	r.oneOf(
+		"OTEL_TRACES_SAMPLER",
+		"",
+		"",
+		"always_on",
+		"always_off",
+		"traceidratio",
+		"parentbased_always_on",
+		"parentbased_always_off",
+		"parentbased_traceidratio",
+	)
 	if argument := environ["OTEL_TRACES_SAMPLER_ARG"]; argument != "" {
-		if ratio, err := strconv.ParseFloat(argument, 64); err != nil || !(ratio >= 0 && ratio <= 1) {
+		if ratio, err := strconv.ParseFloat(argument, 64); err != nil ||
+			!(ratio >= 0 && ratio <= 1) {
 			r.fault("OTEL_TRACES_SAMPLER_ARG", "must be from 0 to 1")
 		}
 	}
 	r.numbers()
 	disabled := r.oneOf("OTEL_SDK_DISABLED", "", "", "true", "false") == "true"
-	exporter := r.oneOf("OTEL_TRACES_EXPORTER", "only otlp and none are built in", "", "otlp", "none")
+	exporter := r.oneOf(
+		"OTEL_TRACES_EXPORTER",
+		"only otlp and none are built in",
+		"",
+		"otlp",
+		"none",
+	)
 	s.exports = !disabled && (exporter == "otlp" || exporter == "" && endpoint != "")
 	if s.endpoint = endpoint; endpoint == "" {
 		s.endpoint = "http://localhost:4318/v1/traces"
@@ -124,7 +152,8 @@ func (r *settingsReader) oneOf(name, hint string, allowed ...string) string {
 	return value
 }
 
-// exporter reads a setting of the exporter: that of traces goes before that of all signals. The name is of the one that counts.
+// exporter reads a setting of the exporter: that of traces goes before that of all signals. The
+// name is of the one that counts.
 func (r *settingsReader) exporter(what string) (value, name string) {
 	for _, start := range []string{"OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"} {
 		if name = start + what; r.environ[name] != "" {
@@ -175,7 +204,8 @@ func (r *settingsReader) headers() map[string]string {
 		}
 		key, value, found := strings.Cut(part, "=")
 		value, err := url.PathUnescape(strings.TrimSpace(value))
-		if key = strings.TrimSpace(key); !found || key == "" || err != nil || strings.ContainsAny(key+value, "\r\n\x00") {
+		if key = strings.TrimSpace(key); !found || key == "" || err != nil ||
+			strings.ContainsAny(key+value, "\r\n\x00") {
 			r.fault(name, "must be name=value,name=value, percent-encoded")
 			return nil
 		}
@@ -187,7 +217,8 @@ func (r *settingsReader) headers() map[string]string {
 // numbers are those that the SDK reads; it would take its own in place of what cannot be read.
 func (r *settingsReader) numbers() {
 	for _, name := range heeded {
-		if value := r.environ[name]; value != "" && (strings.HasPrefix(name, "OTEL_BSP_") || strings.HasSuffix(name, "_LIMIT")) {
+		if value := r.environ[name]; value != "" &&
+			(strings.HasPrefix(name, "OTEL_BSP_") || strings.HasSuffix(name, "_LIMIT")) {
 			if _, err := strconv.ParseInt(value, 10, 32); err != nil {
 				r.fault(name, "must be a number")
 			}

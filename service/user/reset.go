@@ -8,8 +8,9 @@ import (
 	domain "florin/domain/user"
 )
 
-// ResetAdmin draws a new password for the administrator of that name and ends every session of theirs. It is for whoever runs the
-// server and has lost the password, not for a caller of the API. errs.NotFound where no living administrator has the name.
+// ResetAdmin draws a new password for the administrator of that name and ends every session of
+// theirs. It is for whoever runs the server and has lost the password, not for a caller of the API.
+// errs.NotFound where no living administrator has the name.
 func (s *Service) ResetAdmin(ctx context.Context, name, operator string) (drawn string, err error) {
 	u, err := s.users.UserByIdentity(ctx, name)
 	if err != nil {

@@ -22,8 +22,8 @@ const (
 	idleFor = 5 * time.Minute
 )
 
-// client is the connections to one Redis. Who publishes and who reads try again themselves, and know what comes after what, so
-// the client does not.
+// client is the connections to one Redis. Who publishes and who reads try again themselves, and
+// know what comes after what, so the client does not.
 type client struct {
 	pool *redigo.Pool
 }
@@ -37,23 +37,41 @@ type dialer struct {
 
 // newClient makes a client that connects when it is used.
 func newClient(d dialer) *client {
-	return &client{pool: &redigo.Pool{DialContext: d.dial, TestOnBorrowContext: d.check, MaxIdle: connections, MaxActive: connections,
-		Wait: true, IdleTimeout: idleFor}}
+	return &client{
+		pool: &redigo.Pool{
+			DialContext:         d.dial,
+			TestOnBorrowContext: d.check,
+			MaxIdle:             connections,
+			MaxActive:           connections,
+			Wait:                true,
+			IdleTimeout:         idleFor,
+		},
+	}
 }
 
 func (d dialer) dial(ctx context.Context) (redigo.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()
 	if d.master == "" {
-		return d.open(ctx, d.broker.Hosts[0], redigo.DialUsername(d.broker.User), redigo.DialPassword(d.broker.Password),
-			redigo.DialClientName("florin"))
+		return d.open(
+			ctx,
+			d.broker.Hosts[0],
+			redigo.DialUsername(d.broker.User),
+			redigo.DialPassword(d.broker.Password),
+			redigo.DialClientName("florin"),
+		)
 	}
 	address, err := d.findMaster(ctx)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := d.open(ctx, address, redigo.DialUsername(d.broker.User), redigo.DialPassword(d.broker.Password),
-		redigo.DialClientName("florin"))
+	conn, err := d.open(
+		ctx,
+		address,
+		redigo.DialUsername(d.broker.User),
+		redigo.DialPassword(d.broker.Password),
+		redigo.DialClientName("florin"),
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -64,9 +82,17 @@ func (d dialer) dial(ctx context.Context) (redigo.Conn, error) {
 	return conn, nil
 }
 
-func (d dialer) open(ctx context.Context, address string, options ...redigo.DialOption) (redigo.Conn, error) {
-	return redigo.DialContext(ctx, "tcp", address, append(options, redigo.DialContextFunc(d.connect),
-		redigo.DialReadTimeout(publishWithin), redigo.DialWriteTimeout(publishWithin))...)
+func (d dialer) open(
+	ctx context.Context,
+	address string,
+	options ...redigo.DialOption,
+) (redigo.Conn, error) {
+	return redigo.DialContext(
+		ctx,
+		"tcp",
+		address,
+		append(options, redigo.DialContextFunc(d.connect),
+			redigo.DialReadTimeout(publishWithin), redigo.DialWriteTimeout(publishWithin))...)
 }
 
 // connect is TCP, and TLS where the URL says so, within the deadline of ctx.
@@ -100,7 +126,9 @@ func (d dialer) askSentinel(ctx context.Context, host string) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	said, err := redigo.Strings(redigo.DoContext(conn, ctx, "SENTINEL", "get-master-addr-by-name", d.master))
+	said, err := redigo.Strings(
+		redigo.DoContext(conn, ctx, "SENTINEL", "get-master-addr-by-name", d.master),
+	)
 	if err != nil {
 		return "", err
 	}
@@ -182,7 +210,11 @@ func sendAll(conn redigo.Conn, command string, each [][]any) error {
 }
 
 // run is a script, by its hash where the server knows it.
-func (c *client) run(ctx context.Context, script *redigo.Script, keysAndArguments ...any) (int, error) {
+func (c *client) run(
+	ctx context.Context,
+	script *redigo.Script,
+	keysAndArguments ...any,
+) (int, error) {
 	conn, err := c.pool.GetContext(ctx)
 	if err != nil {
 		return 0, err

@@ -30,12 +30,24 @@ func certificate(t *testing.T) (tls.Certificate, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{
+			net.IPv4(127, 0, 0, 1),
+		},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
 	made, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "ca.pem")
-	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: made}), 0o600))
+	require.NoError(
+		t,
+		os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: made}), 0o600),
+	)
 	return tls.Certificate{Certificate: [][]byte{made}, PrivateKey: key}, path
 }
 
@@ -48,7 +60,14 @@ func TestF145_TLSAndPasswords(t *testing.T) {
 	broker.RequireUserAuth("florin", "p@ss")
 	event := eventbustest.Events(1)[0]
 	at := "@" + broker.Addr() + "/events?tls=true"
-	require.NoError(t, openAt(t, "redis://florin:p%40ss"+at+"&ca="+ca, nil).PublishPaymentEvent(t.Context(), event))
+	require.NoError(
+		t,
+		openAt(
+			t,
+			"redis://florin:p%40ss"+at+"&ca="+ca,
+			nil,
+		).PublishPaymentEvent(t.Context(), event),
+	)
 	for name, url := range map[string]string{
 		"other password": "redis://florin:other" + at + "&ca=" + ca,
 		"unknown signer": "redis://florin:p%40ss" + at,
@@ -62,7 +81,8 @@ func TestF145_TLSAndPasswords(t *testing.T) {
 	}
 }
 
-// TestF145_SilentBrokerIsGivenUp: one that accepts and never answers holds nobody beyond their deadline.
+// TestF145_SilentBrokerIsGivenUp: one that accepts and never answers holds nobody beyond their
+// deadline.
 func TestF145_SilentBrokerIsGivenUp(t *testing.T) {
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -78,7 +98,11 @@ func TestF145_SilentBrokerIsGivenUp(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			began := time.Now()
-			require.ErrorIs(t, bus.PublishPaymentEvent(ctx, eventbustest.Events(1)[0]), eventbus.ErrAway)
+			require.ErrorIs(
+				t,
+				bus.PublishPaymentEvent(ctx, eventbustest.Events(1)[0]),
+				eventbus.ErrAway,
+			)
 			require.ErrorIs(t, bus.Ping(ctx), eventbus.ErrAway)
 			require.Less(t, time.Since(began), 2*time.Second)
 		})
@@ -110,7 +134,9 @@ func TestF145_SentinelsLeadToTheMaster(t *testing.T) {
 		c.WriteBulk(known.Load().Host())
 		c.WriteBulk(known.Load().Port())
 	}))
-	brokers, err := eventbus.ParseBrokers("redis://127.0.0.1:1," + sentinel.Addr().String() + "/events?sentinel=main")
+	brokers, err := eventbus.ParseBrokers(
+		"redis://127.0.0.1:1," + sentinel.Addr().String() + "/events?sentinel=main",
+	)
 	require.NoError(t, err)
 	bus, err := redis.Open(brokers[0], eventbus.Options{})
 	require.NoError(t, err)
@@ -119,7 +145,12 @@ func TestF145_SentinelsLeadToTheMaster(t *testing.T) {
 	require.NoError(t, bus.PublishPaymentEvent(t.Context(), event))
 	require.True(t, first.Exists("events"))
 	master.Store(second)
-	require.ErrorIs(t, bus.PublishPaymentEvent(t.Context(), event), eventbus.ErrAway, "the sentinels do not know it yet")
+	require.ErrorIs(
+		t,
+		bus.PublishPaymentEvent(t.Context(), event),
+		eventbus.ErrAway,
+		"the sentinels do not know it yet",
+	)
 	known.Store(second)
 	require.NoError(t, bus.PublishPaymentEvent(t.Context(), event))
 	require.True(t, second.Exists("events"))

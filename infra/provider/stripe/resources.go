@@ -15,7 +15,8 @@ import (
 	stripetransferreversal "github.com/stripe/stripe-go/v76/transferreversal"
 )
 
-// resources is what we use of Stripe, under one key. The client package of stripe-go has all of Stripe in it, and compiles for long.
+// resources is what we use of Stripe, under one key. The client package of stripe-go has all of
+// Stripe in it, and compiles for long.
 type resources struct {
 	Accounts            stripeaccount.Client
 	AccountLinks        stripeaccountlink.Client
@@ -32,11 +33,26 @@ type resources struct {
 
 func newResources(key string, b stripe.Backend) *resources {
 	return &resources{
-		Accounts: stripeaccount.Client{B: b, Key: key}, AccountLinks: stripeaccountlink.Client{B: b, Key: key},
-		BalanceTransactions: stripebalancetransaction.Client{B: b, Key: key}, Charges: stripecharge.Client{B: b, Key: key},
-		CheckoutSessions: stripesession.Client{B: b, Key: key}, Events: stripeevent.Client{B: b, Key: key},
-		PaymentIntents: stripepaymentintent.Client{B: b, Key: key}, Payouts: stripepayout.Client{B: b, Key: key},
-		Refunds: striperefund.Client{B: b, Key: key}, Transfers: stripetransfer.Client{B: b, Key: key},
+		Accounts: stripeaccount.Client{
+			B:   b,
+			Key: key,
+		}, AccountLinks: stripeaccountlink.Client{B: b, Key: key},
+		BalanceTransactions: stripebalancetransaction.Client{
+			B:   b,
+			Key: key,
+		}, Charges: stripecharge.Client{B: b, Key: key},
+		CheckoutSessions: stripesession.Client{
+			B:   b,
+			Key: key,
+		}, Events: stripeevent.Client{B: b, Key: key},
+		PaymentIntents: stripepaymentintent.Client{
+			B:   b,
+			Key: key,
+		}, Payouts: stripepayout.Client{B: b, Key: key},
+		Refunds: striperefund.Client{
+			B:   b,
+			Key: key,
+		}, Transfers: stripetransfer.Client{B: b, Key: key},
 		TransferReversals: stripetransferreversal.Client{B: b, Key: key},
 	}
 }
