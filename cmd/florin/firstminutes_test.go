@@ -69,7 +69,7 @@ func testAdministratorsPassword(t *testing.T, url string) {
 	until(t, "the password is kept", func() bool { _, err := os.Stat(path); return err == nil })
 	kept, err := os.ReadFile(path)
 	require.NoError(t, err)
-	assert.Equal(t, app.adminPassword+"\n", string(kept))
+	assert.Equal(t, "admin "+app.adminPassword+"\n", string(kept))
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	assert.EqualValues(t, 0o600, info.Mode().Perm())

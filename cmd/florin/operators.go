@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -25,9 +27,9 @@ const adminName = "admin"
 // passwordFile is where a drawn administrator's password is kept, in the data folder.
 func passwordFile(dataDir string) string { return filepath.Join(dataDir, "admin_password") }
 
-// keepPassword writes it for the owner alone, also where a file of an earlier database is in the
-// way.
-func keepPassword(path, password string) error {
+// keepPassword writes an administrator's name and password for the owner alone, also where a file of
+// an earlier database is in the way.
+func keepPassword(path, username, password string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -35,9 +37,12 @@ func keepPassword(path, password string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(file, password+"\n")
+	_, err = fmt.Fprintf(file, "%s%s\n", keptFor(username), password)
 	return errors.Join(err, file.Close())
 }
+
+// keptFor is how the file begins that keeps the user's password.
+func keptFor(username string) string { return username + " " }
 
 func (p *program) operatorsCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -84,9 +89,7 @@ func (p *program) resetOperator(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if name == adminName {
-		p.forgetPassword()
-	}
+	p.forgetPassword(name)
 	return p.print(map[string]string{"username": name, "password": drawn}, func(w io.Writer) {
 		fmt.Fprintf(
 			w,
@@ -97,14 +100,18 @@ func (p *program) resetOperator(ctx context.Context, name string) error {
 	})
 }
 
-// forgetPassword takes the kept password away, which may be the one that is good no longer.
-func (p *program) forgetPassword() {
+// forgetPassword takes away what is kept of the user's password: it is good no longer.
+func (p *program) forgetPassword(name string) {
 	config, err := loadStoreConfig(p.environ)
 	if err == nil {
-		err = os.Remove(passwordFile(config.DataDir))
+		var kept []byte
+		path := passwordFile(config.DataDir)
+		if kept, err = os.ReadFile(path); err == nil && bytes.HasPrefix(kept, []byte(keptFor(name))) {
+			err = os.Remove(path)
+		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		p.commandLog(0).Warn("an old password stays in the data folder", "error", err)
+		p.commandLog(slog.LevelWarn).Warn("an old password stays in the data folder", "error", err)
 	}
 }
 

@@ -54,7 +54,7 @@ func (a *App) ensureAdmin(ctx context.Context) error {
 			return err
 		}
 		if drawn != "" {
-			if err := keepPassword(passwordFile(a.Config.DataDir), drawn); err != nil {
+			if err := keepPassword(passwordFile(a.Config.DataDir), adminName, drawn); err != nil {
 				a.Log.WarnContext(ctx, "administrator's password not kept", "error", err)
 			}
 		}

@@ -24,9 +24,11 @@ func (s *Service) EnsureAdmin(ctx context.Context, password string) (generated s
 		return "", nil
 	}
 	if password == "" {
-		if generated, err = drawPassword(); err != nil {
-			return "", err
+		secret := make([]byte, 18)
+		if _, err := rand.Read(secret); err != nil {
+			return "", fmt.Errorf("draw administrator's password: %w", err)
 		}
+		generated = base64.RawURLEncoding.EncodeToString(secret)
 		password = generated
 	}
 	if err := domain.CheckAll("admin", adminEmail, password); err != nil {
@@ -44,14 +46,6 @@ func (s *Service) EnsureAdmin(ctx context.Context, password string) (generated s
 		return s.lostRace(ctx, err)
 	}
 	return generated, nil
-}
-
-func drawPassword() (string, error) {
-	secret := make([]byte, 18)
-	if _, err := rand.Read(secret); err != nil {
-		return "", fmt.Errorf("draw administrator's password: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(secret), nil
 }
 
 // lostRace tells another server that was faster from an ordinary user who is called "admin".

@@ -2,6 +2,8 @@ package user
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 
 	"florin/domain/errs"
@@ -41,4 +43,12 @@ func (s *Service) ResetAdmin(ctx context.Context, name, operator string) (drawn 
 	}
 	s.credentials.Forget(u.ID())
 	return drawn, nil
+}
+
+func drawPassword() (string, error) {
+	secret := make([]byte, 18)
+	if _, err := rand.Read(secret); err != nil {
+		return "", fmt.Errorf("draw administrator's password: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(secret), nil
 }
