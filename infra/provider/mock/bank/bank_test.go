@@ -167,6 +167,7 @@ func (r *rig) try(ctx context.Context, method, path, key, body string) (reply, e
 	request.Header.Set("Authorization", "Bearer "+apiKey)
 	request.Header.Set("Idempotency-Key", key)
 	request.Header.Set("Traceparent", trace)
+	request.Header.Set("Tracestate", "vendor=a")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return reply{}, err
@@ -216,10 +217,10 @@ func (r *rig) ledger(t *testing.T) export {
 
 // notice is one attempt at a webhook as the customer got it.
 type notice struct {
-	id, stamp, signature, trace string
-	body                        string
-	Type                        string `json:"type"`
-	Data                        struct {
+	id, stamp, signature, trace, state string
+	body                               string
+	Type                               string `json:"type"`
+	Data                               struct {
 		PaymentID     string `json:"payment_id"`
 		TransactionID string `json:"transaction_id"`
 		Amount        int64  `json:"amount"`
@@ -276,7 +277,7 @@ func newCustomer(t *testing.T) *customer {
 			assert.NoError(t, signer.VerifyIgnoringTimestamp(raw, r.Header))
 		}
 		n := notice{id: r.Header.Get("Webhook-Id"), stamp: r.Header.Get("Webhook-Timestamp"),
-			signature: r.Header.Get("Webhook-Signature"), trace: r.Header.Get("Traceparent"), body: string(raw)}
+			signature: r.Header.Get("Webhook-Signature"), trace: r.Header.Get("Traceparent"), state: r.Header.Get("Tracestate"), body: string(raw)}
 		assert.NoError(t, json.Unmarshal(raw, &n))
 		c.mu.Lock()
 		c.got = append(c.got, n)

@@ -15,6 +15,9 @@ import (
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"go.opentelemetry.io/otel/propagation"
+
+	"florin/pkg/telemetry"
 )
 
 const (
@@ -164,7 +167,8 @@ func (b *Bank) post(ctx context.Context, d delivery, body []byte) error {
 	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
 	request.Header.Set(standardwebhooks.HeaderWebhookSignature, strings.Join(signatures, " "))
 	if d.traceparent != "" {
-		request.Header.Set("Traceparent", d.traceparent)
+		carrier := propagation.HeaderCarrier(request.Header)
+		telemetry.Inject(telemetry.Continue(ctx, d.traceparent), carrier)
 	}
 	response, err := b.client.Do(request)
 	if err != nil {

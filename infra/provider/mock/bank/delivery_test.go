@@ -34,6 +34,7 @@ func TestAutocomplete(t *testing.T) {
 		`","transaction_id":"`+p.TransactionID+`","amount":1000,"currency":"EUR","failure":null}}`, got[1].body)
 	assert.NotEqual(t, got[0].id, got[1].id)
 	assert.Equal(t, trace, got[1].trace, "one trace runs from the request to the webhook")
+	assert.Equal(t, "vendor=a", got[1].state)
 	assert.Zero(t, r.bank.PendingWebhooks())
 }
 

@@ -2,6 +2,7 @@ package bank
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
@@ -14,6 +15,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/propagation"
+
+	"florin/pkg/telemetry"
 )
 
 // maxBody bounds a request to the bank and what it reads of an answer to a webhook.
@@ -332,13 +336,10 @@ func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	return nil
 }
 
-// traceparent is the caller's W3C trace context, "" when it has none that can be passed on.
+// traceparent is the caller's W3C trace context as one text, "" when it has none that can be passed on.
 func traceparent(header http.Header) string {
-	value := header.Get("Traceparent")
-	if len(value) != 55 || strings.Trim(value, "0123456789abcdef-") != "" {
-		return ""
-	}
-	return value
+	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(header))
+	return telemetry.Carried(ctx)
 }
 
 // durable blocks until all that the bank has decided so far is on disk: no answer may say more than that.
