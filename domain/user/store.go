@@ -24,6 +24,8 @@ type Audit struct {
 type Origin struct {
 	Address string
 	Request string
+	// Device is the device token that a login shows, "" for none.
+	Device string
 }
 
 // Store keeps users. Every error that is not named is internal, or errs.Unavailable when the store is away.

@@ -151,14 +151,18 @@ type bench struct {
 	ada   user.User
 }
 
-func newBench(t *testing.T) *bench {
+// newBench hashes cheaply; newBenchAt at a cost.
+func newBench(t *testing.T) *bench { return newBenchAt(t, Cost{MemoryKiB: 8, Passes: 1}) }
+
+func newBenchAt(t *testing.T, cost Cost) *bench {
 	t.Helper()
 	b := &bench{store: &memory{users: map[uuid.UUID]user.User{}, tokens: map[string]*stored{}},
 		clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
-	service, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store, Secrets: []string{secretA}, Now: b.clock.now})
+	service, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store, Secrets: []string{secretA}, Now: b.clock.now,
+		Passwords: NewPasswords(cost, 2, 0)})
 	require.NoError(t, err)
 	b.Service = service
-	hash, err := service.Hash(context.Background(), goodPW)
+	hash, err := service.Hash(context.Background(), goodPW, user.Origin{})
 	require.NoError(t, err)
 	b.ada, err = user.New(user.Fresh{ID: uuid.Must(uuid.NewV7()), Username: "ada", Email: "ada@example.com", PasswordHash: hash, Role: user.RoleUser, At: b.clock.now()})
 	require.NoError(t, err)

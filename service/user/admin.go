@@ -34,7 +34,7 @@ func (s *Service) EnsureAdmin(ctx context.Context, password string) (generated s
 	if err := domain.CheckAll("admin", adminEmail, password); err != nil {
 		return "", fmt.Errorf("administrator's password: %w", err)
 	}
-	u, err := s.build(ctx, Registration{Username: "admin", Email: adminEmail, Password: password}, domain.RoleAdmin)
+	u, err := s.build(ctx, Registration{Username: "admin", Email: adminEmail, Password: password}, domain.RoleAdmin, domain.Origin{})
 	if err != nil {
 		return "", err
 	}

@@ -18,10 +18,12 @@ const recentLogin = 5 * time.Minute
 
 // Credentials is what the service needs of authentication.
 type Credentials interface {
+	// Normal is the form of a password that rules are applied to and that is hashed.
+	Normal(password string) string
 	// Hash returns what to store of a password. errs.Unavailable when too many are being hashed.
-	Hash(ctx context.Context, password string) (string, error)
-	// Confirm checks a logged-in user's password. errs.Unauthenticated "wrong_password"; errs.Limited.
-	Confirm(ctx context.Context, u domain.User, password string, from domain.Origin) error
+	Hash(ctx context.Context, password string, from domain.Origin) (string, error)
+	// Confirm checks the password of the caller, who is u. errs.Unauthenticated "wrong_password"; errs.Limited.
+	Confirm(ctx context.Context, caller domain.Principal, u domain.User, password string, from domain.Origin) error
 	// Forget makes ended tokens of the user ended in this process at once.
 	Forget(userID uuid.UUID)
 }
@@ -71,7 +73,7 @@ func (s *Service) confirm(ctx context.Context, caller domain.Principal, password
 	if err != nil {
 		return fmt.Errorf("find caller: %w", err)
 	}
-	return s.credentials.Confirm(ctx, self, password, from)
+	return s.credentials.Confirm(ctx, caller, self, password, from)
 }
 
 func (s *Service) act(actor, action string, subject uuid.UUID, from domain.Origin) (domain.Audit, error) {

@@ -79,11 +79,13 @@ func (m *memory) AdminExists(context.Context) (bool, error) {
 
 func (m *memory) MoneyOnAccounts(context.Context, uuid.UUID) (bool, error) { return m.rich, nil }
 
-func (m *memory) Hash(_ context.Context, password string) (string, error) {
+func (m *memory) Normal(password string) string { return password }
+
+func (m *memory) Hash(_ context.Context, password string, _ domain.Origin) (string, error) {
 	return "hash of " + password, nil
 }
 
-func (m *memory) Confirm(_ context.Context, u domain.User, password string, _ domain.Origin) error {
+func (m *memory) Confirm(_ context.Context, _ domain.Principal, u domain.User, password string, _ domain.Origin) error {
 	m.confirmed = append(m.confirmed, u.Username())
 	if u.PasswordHash() != "hash of "+password {
 		return errs.New(errs.Unauthenticated, "wrong_password", "wrong")

@@ -30,6 +30,10 @@ func (s *Service) Update(ctx context.Context, caller domain.Principal, id uuid.U
 	if err != nil {
 		return domain.User{}, err
 	}
+	if up.Password != nil {
+		normal := s.credentials.Normal(*up.Password)
+		up.Password = &normal
+	}
 	if err := up.check(before); err != nil {
 		return domain.User{}, err
 	}
@@ -77,7 +81,7 @@ func (s *Service) newHash(ctx context.Context, caller domain.Principal, up Updat
 	case s.now().Sub(caller.AuthenticatedAt) > recentLogin:
 		return "", errs.New(errs.Forbidden, "password_required", "log in again, or send current_password, to set a new password")
 	}
-	return s.credentials.Hash(ctx, *up.Password)
+	return s.credentials.Hash(ctx, *up.Password, from)
 }
 
 func (up Update) check(before domain.User) error {

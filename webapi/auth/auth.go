@@ -30,8 +30,10 @@ type TokenResponse struct {
 	TokenType    string `json:"token_type" required:"true" enum:"Bearer" example:"Bearer"`
 	ExpiresIn    int    `json:"expires_in" required:"true" description:"Seconds that the access token lives" example:"900"`
 	RefreshToken string `json:"refresh_token" required:"true" description:"Good for one refresh"`
+	DeviceToken  string `json:"device_token,omitempty" description:"Of a login alone: send it with the next login of the same user, so that others who guess at the password do not slow it down. It opens nothing"`
 }
 
 func send(c *fiber.Ctx, t service.Tokens) error {
-	return c.JSON(TokenResponse{AccessToken: t.Access, TokenType: "Bearer", ExpiresIn: int(t.ExpiresIn.Seconds()), RefreshToken: t.Refresh})
+	return c.JSON(TokenResponse{AccessToken: t.Access, TokenType: "Bearer", ExpiresIn: int(t.ExpiresIn.Seconds()), RefreshToken: t.Refresh,
+		DeviceToken: t.Device})
 }
