@@ -264,11 +264,15 @@ func (a *App) buildServer(options Options) error {
 	if err != nil {
 		return err
 	}
-	forWebhooks := webhookLimit
-	if a.Config.RateLimit == "off" {
-		forWebhooks = "off"
+	webhookLimiter, err := a.limiter(webhookLimit)
+	if err != nil {
+		return err
 	}
-	webhookLimiter, err := middleware.NewLimiter(forWebhooks, a.Clock)
+	registrations, err := a.limiter(a.Config.RegistrationLimit)
+	if err != nil {
+		return err
+	}
+	onboardings, err := a.limiter(a.Config.RegistrationLimit)
 	if err != nil {
 		return err
 	}
@@ -279,7 +283,7 @@ func (a *App) buildServer(options Options) error {
 	a.Server, err = webapi.NewServer(webapi.Deps{
 		Accounts:    a.Service,
 		Webhooks:    a.Webhooks.Service,
-		Users:       webuser.New(a.Users),
+		Users:       webuser.New(a.Users, registrations),
 		Auth:        webauth.New(a.Auth),
 		Health:      a.health(),
 		DeadLetters: a.Letters,
@@ -292,7 +296,7 @@ func (a *App) buildServer(options Options) error {
 		Verifier:       a.Auth,
 		Received:       eventbus.NewReceived(accountsvc.NewPaymentEventHandler(a.Service)),
 		Providers:      a.providers,
-		Payouts:        webpayout.New(a.payouts),
+		Payouts:        webpayout.New(a.payouts, onboardings),
 		Cursors:        cursors,
 		Limiter:        limiter,
 		Capacity:       options.Capacity,
@@ -311,6 +315,14 @@ func (a *App) buildServer(options Options) error {
 		Profiles:       profiles(),
 	})
 	return err
+}
+
+// limiter is one more limit, which RATE_LIMIT=off switches off with the others.
+func (a *App) limiter(limit string) (*middleware.Limiter, error) {
+	if a.Config.RateLimit == "off" {
+		limit = "off"
+	}
+	return middleware.NewLimiter(limit, a.Clock)
 }
 
 // cursorKey is derived, so that all servers with one JWT_SECRET share it and there is one secret less to keep.

@@ -10,6 +10,7 @@ import (
 
 	"florin/domain/user"
 	service "florin/service/user"
+	"florin/webapi/middleware"
 )
 
 // Service is what the handlers call; *service/user.Service is one.
@@ -21,10 +22,15 @@ type Service interface {
 }
 
 // Handlers serves /user.
-type Handlers struct{ service Service }
+type Handlers struct {
+	service       Service
+	registrations *middleware.Limiter
+}
 
-// New returns the handlers over a service.
-func New(s Service) *Handlers { return &Handlers{service: s} }
+// New returns the handlers over a service. registrations bounds them by address; nil for no bound.
+func New(s Service, registrations *middleware.Limiter) *Handlers {
+	return &Handlers{service: s, registrations: registrations}
+}
 
 // Response is a user as the API shows it.
 type Response struct {

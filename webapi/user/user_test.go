@@ -63,7 +63,7 @@ func newApp(t *testing.T) (*fiber.App, *fake) {
 	require.NoError(t, err)
 	f := &fake{ada: ada}
 	app := fiber.New(middleware.Settings(problem.Handler(slog.New(slog.NewTextHandler(io.Discard, nil)))))
-	h, signedIn := New(f), middleware.Authenticate(f)
+	h, signedIn := New(f, nil), middleware.Authenticate(f)
 	app.Post("/user", h.Create)
 	app.Get("/user/:id", signedIn, h.Get)
 	app.Put("/user/:id", signedIn, h.Update)

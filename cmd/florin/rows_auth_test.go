@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"florin/service/auth"
+	"florin/webapi/middleware"
+)
+
+// TestS62_RegistrationsAndLoginsInNumbers: one address registers 560 users and tries 300 logins. It gets few of either, and the
+// owner, who comes from another one, logs in meanwhile.
+func TestS62_RegistrationsAndLoginsInNumbers(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		owner := r.user()
+		name := owner.do("GET", "/user/"+owner.id, "").text(t, "username")
+		nobody := &client{r: r}
+		var registered, compared atomic.Int64
+		var flood sync.WaitGroup
+		var next atomic.Int64
+		const requests = 860
+		for range 64 {
+			flood.Go(func() {
+				for n := next.Add(1); n <= requests; n = next.Add(1) {
+					var a answer
+					if n%3 == 0 {
+						a = nobody.do("POST", "/auth/login", fmt.Sprintf(`{"identity":"name%d","password":"a wrong password"}`, n), "X-Forwarded-For", "203.0.113.1")
+					} else {
+						a = nobody.do("POST", "/user", fmt.Sprintf(`{"username":"name%d","email":"name%d@example.com","password":"a good password 42"}`, n, n),
+							"X-Forwarded-For", "203.0.113.1")
+					}
+					switch a.status {
+					case 201:
+						registered.Add(1)
+					case 401:
+						compared.Add(1)
+					default:
+						assert.Contains(t, []int{429, 503}, a.status, "%s", a.body)
+						assert.NotEmpty(t, a.header.Get("Retry-After"))
+					}
+				}
+			})
+		}
+		r.until(func() bool { return compared.Load() > 0 && registered.Load() > 0 }, "the flood is there")
+		var took []time.Duration
+		for n := range 5 {
+			began := time.Now()
+			in := nobody.do("POST", "/auth/login", fmt.Sprintf(`{"identity":%q,"password":%q}`, name, rigPassword), "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", n))
+			took = append(took, time.Since(began))
+			require.Equal(t, 200, in.status, "%s", in.body)
+		}
+		flood.Wait()
+		slices.Sort(took)
+		t.Logf("the owner's logins took %s; %d registered, %d guesses compared", took, registered.Load(), compared.Load())
+		assert.Less(t, took[0], time.Second, "the fastest: the machine does other things too")
+		assert.LessOrEqual(t, registered.Load(), int64(20))
+		assert.LessOrEqual(t, compared.Load(), int64(110))
+	}, func(c *Config, o *Options) {
+		c.RateLimit = "100000/m"
+		c.TrustedProxies, _ = middleware.ParseProxies("127.0.0.1")
+		o.Passwords = auth.NewPasswords(auth.Cost{MemoryKiB: 8 * 1024, Passes: 1}, 2, 0)
+	})
+}
