@@ -49,11 +49,15 @@ func (a *App) redeliver(ctx context.Context, letter account.DeadLetter) error {
 // rests until ctx ends. In production it makes none up: without ADMIN_PASSWORD there is no administrator.
 func (a *App) ensureAdmin(ctx context.Context) error {
 	if !a.Config.Production || a.Config.AdminPassword != "" {
-		drawn, err := a.Users.EnsureAdmin(ctx, string(a.Config.AdminPassword))
+		made, err := a.Users.EnsureAdmin(ctx, string(a.Config.AdminPassword))
 		if err != nil {
 			return err
 		}
-		a.adminPassword = drawn
+		if made.Username != "" && made.Username != "admin" {
+			a.Log.WarnContext(ctx, "a user who is no administrator is called admin: the administrator has another name; "+
+				"look who that user is, and have them renamed or deleted", "administrator", made.Username)
+		}
+		a.adminMade = made
 	}
 	close(a.adminReady)
 	<-ctx.Done()

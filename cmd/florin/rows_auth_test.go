@@ -68,3 +68,24 @@ func TestS62_RegistrationsAndLoginsInNumbers(t *testing.T) {
 		o.Passwords = auth.NewPasswords(auth.Cost{MemoryKiB: 8 * 1024, Passes: 1}, 2, 0)
 	})
 }
+
+// TestS64_AUserCalledAdminFailsNoStart: a stranger has the name; the program starts, and its administrator has another.
+func TestS64_AUserCalledAdminFailsNoStart(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		<-r.app.adminReady
+		require.NoError(t, r.app.DB.Writer().Exec("UPDATE users SET role = 'user', email = 'stranger@example.com' WHERE username = 'admin'").Error)
+		r.restart()
+		<-r.app.adminReady
+		require.Equal(t, []string{"administrator"}, r.column("SELECT username FROM users WHERE role = 'admin'"))
+		boss := &client{r: r}
+		boss.login("administrator")
+		require.Equal(t, 200, r.administer(boss.token, "GET", "/admin/reviews", "").status)
+		stranger := &client{r: r}
+		stranger.login("admin")
+		require.Equal(t, 403, r.administer(stranger.token, "GET", "/admin/reviews", "").status)
+		for _, body := range []string{`{"username":"Adm1n","email":"a@example.com","password":"a good password 42"}`,
+			`{"username":"somebody","email":"admin@florin.invalid","password":"a good password 42"}`} {
+			(&client{r: r}).do("POST", "/user", body).refused(t, 422, "reserved_name")
+		}
+	})
+}

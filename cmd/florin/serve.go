@@ -119,8 +119,8 @@ type greeting struct {
 // welcome says what to try. A drawn administrator's password is shown here, once, and kept nowhere.
 func (p *program) welcome(app *App) error {
 	g := greeting{URL: app.PublicURL(), Docs: app.PublicURL() + "/docs", OpenAPI: app.PublicURL() + "/openapi.json", AdminURL: app.AdminURL()}
-	if app.adminPassword != "" {
-		g.AdminUser, g.AdminPassword = "admin", app.adminPassword
+	if app.adminMade.Generated != "" {
+		g.AdminUser, g.AdminPassword = app.adminMade.Username, app.adminMade.Generated
 	}
 	if app.Config.Production {
 		return nil
@@ -128,7 +128,7 @@ func (p *program) welcome(app *App) error {
 	return p.print(g, func(w io.Writer) {
 		fmt.Fprintf(w, "\nFlorin serves %s, with its documentation at %s and metrics at %s/metrics.\n", g.URL, g.Docs, g.AdminURL)
 		if g.AdminPassword != "" {
-			fmt.Fprintf(w, "The user admin has the password %s - it is shown this once.\n", g.AdminPassword)
+			fmt.Fprintf(w, "The user %s has the password %s - it is shown this once.\n", g.AdminUser, g.AdminPassword)
 		}
 		fmt.Fprintf(w, walk, g.URL)
 	})

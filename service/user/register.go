@@ -16,11 +16,11 @@ type Registration struct {
 	Password string
 }
 
-// Register creates a user with the role "user". errs.Refused names every field at fault; errs.Conflict
+// Register creates a user with the role "user". errs.Refused names every field at fault, "reserved_name" among them; errs.Conflict
 // "username_taken" or "email_taken".
 func (s *Service) Register(ctx context.Context, r Registration, from domain.Origin) (domain.User, error) {
 	r.Password = s.credentials.Normal(r.Password)
-	if err := domain.CheckAll(r.Username, r.Email, r.Password); err != nil {
+	if err := domain.CheckNew(r.Username, r.Email, r.Password); err != nil {
 		return domain.User{}, err
 	}
 	u, err := s.build(ctx, r, domain.RoleUser, from)

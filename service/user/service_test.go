@@ -196,8 +196,10 @@ func TestS18_AdminIsMadeOnce(t *testing.T) {
 	ctx := context.Background()
 	_, err := s.EnsureAdmin(ctx, "admin123")
 	require.Error(t, err, "a common password is refused here too")
-	generated, err := s.EnsureAdmin(ctx, "")
+	made, err := s.EnsureAdmin(ctx, "")
 	require.NoError(t, err)
+	generated := made.Generated
+	require.Equal(t, "admin", made.Username)
 	require.GreaterOrEqual(t, len(generated), 22, "128 random bits")
 	require.Len(t, m.users, 1)
 	for _, u := range m.users {
@@ -211,6 +213,46 @@ func TestS18_AdminIsMadeOnce(t *testing.T) {
 	other, om := newService(t)
 	none, err := other.EnsureAdmin(ctx, secret)
 	require.NoError(t, err)
-	require.Empty(t, none, "a given password is not shown")
+	require.Equal(t, Bootstrap{Username: "admin"}, none, "a given password is not shown")
 	require.Len(t, om.users, 1)
+}
+
+// TestS64_NoUserStandsInTheAdministratorsWay: strangers have the names already.
+func TestS64_NoUserStandsInTheAdministratorsWay(t *testing.T) {
+	s, m := newService(t)
+	ctx := context.Background()
+	for _, name := range []string{"admin", "administrator"} {
+		_, err := s.Register(ctx, Registration{Username: name, Email: name + "@example.com", Password: secret}, domain.Origin{})
+		require.Equal(t, "reserved_name", errs.CodeOf(err))
+		u, err := domain.New(domain.Fresh{ID: uuid.New(), Username: name, Email: name + "@example.com", PasswordHash: "$h", Role: domain.RoleUser, At: now})
+		require.NoError(t, err)
+		m.users[u.ID()] = u
+	}
+	made, err := s.EnsureAdmin(ctx, secret)
+	require.NoError(t, err)
+	require.Contains(t, made.Username, "florin-admin-")
+	admins := 0
+	for _, u := range m.users {
+		if u.Role() == domain.RoleAdmin {
+			admins++
+			require.Equal(t, made.Username, u.Username())
+			require.NoError(t, domain.Check(u.Username(), u.Email()))
+		}
+	}
+	require.Equal(t, 1, admins)
+	again, err := s.EnsureAdmin(ctx, secret)
+	require.NoError(t, err)
+	require.Empty(t, again)
+}
+
+func TestS64_NobodyRenamesThemselvesToTheService(t *testing.T) {
+	s, m := newService(t)
+	ctx := context.Background()
+	ada, self := register(t, s, "ada")
+	name, email, current := "Adm1n", "admin@florin.invalid", secret
+	_, err := s.Update(ctx, self, ada.ID(), Update{Username: &name}, domain.Origin{})
+	require.Equal(t, "reserved_name", errs.CodeOf(err))
+	_, err = s.Update(ctx, self, ada.ID(), Update{Email: &email, CurrentPassword: &current}, domain.Origin{})
+	require.Equal(t, "reserved_name", errs.CodeOf(err))
+	require.Equal(t, ada, m.users[ada.ID()])
 }

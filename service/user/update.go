@@ -86,6 +86,16 @@ func (s *Service) newHash(ctx context.Context, caller domain.Principal, up Updat
 
 func (up Update) check(before domain.User) error {
 	username, email := before.Username(), before.Email()
+	var chosen [2]string // what the user does not have yet
+	if up.Username != nil && !strings.EqualFold(*up.Username, username) {
+		chosen[0] = *up.Username
+	}
+	if up.Email != nil && !strings.EqualFold(*up.Email, email) {
+		chosen[1] = *up.Email
+	}
+	if err := domain.CheckReserved(chosen[0], chosen[1]); err != nil {
+		return err
+	}
 	if up.Username != nil {
 		username = *up.Username
 	}
