@@ -33,7 +33,7 @@ type locationHeader struct {
 
 var getUser = Operation{
 	ID: "getUser", Tag: tagUsers, Summary: "Read a user",
-	Description: "For the user itself and for administrators.",
+	Description: "For the user itself. Another's is as one that does not exist, for administrators too.",
 	Params:      idParam{},
 	Answers:     []Answer{{Status: http.StatusOK, Body: webuser.Response{}}},
 }

@@ -89,3 +89,35 @@ func TestS64_AUserCalledAdminFailsNoStart(t *testing.T) {
 		}
 	})
 }
+
+// TestS69_AnAdministratorIsAUserOnThePublicPort: whatever the role, another's data is not there; on the administrators' listener a
+// look and a deletion want a reason and are in the audit, and there is no way to a password or an email.
+func TestS69_AnAdministratorIsAUserOnThePublicPort(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		boss, victim := r.admin(), r.user()
+		path := "/user/" + victim.id
+		for _, body := range []string{`{"password":"taken over 4711"}`, `{"email":"boss@example.org"}`, `{"email_notifications":false}`,
+			`{"password":"taken over 4711","current_password":"` + rigPassword + `"}`} {
+			boss.do("PUT", path, body).refused(t, 404, "not_found")
+		}
+		boss.do("GET", path, "").refused(t, 404, "not_found")
+		boss.do("DELETE", path, `{"password":"`+rigPassword+`"}`).refused(t, 404, "not_found")
+		require.Equal(t, 200, victim.do("GET", path, "").status)
+
+		for _, act := range []string{"/inspect", "/delete"} {
+			require.Equal(t, 422, r.administer(boss.token, "POST", "/admin/users/"+victim.id+act, `{"reason":" "}`).status)
+			require.Equal(t, 403, r.administer(victim.token, "POST", "/admin/users/"+boss.id+act, `{"reason":"mine"}`).status)
+		}
+		for _, route := range r.app.Server.AdminRoutes {
+			require.NotEqual(t, "PUT", route.Method, route.Path)
+			require.NotContains(t, route.Path, "password")
+		}
+		seen := r.administer(boss.token, "POST", "/admin/users/"+victim.id+"/inspect", `{"reason":"a question"}`)
+		require.Equal(t, 200, seen.status, "%s", seen.body)
+		require.Equal(t, victim.id, seen.text(t, "id"))
+		gone := r.administer(boss.token, "POST", "/admin/users/"+victim.id+"/delete", `{"reason":"asked for","password":"`+rigPassword+`"}`)
+		require.Equal(t, 204, gone.status, "%s", gone.body)
+		require.Equal(t, []string{"user.deleted asked for", "user.inspected a question"},
+			r.column("SELECT action || ' ' || reason FROM audit WHERE actor = ? AND subject = ? AND reason <> '' AND ip <> '' ORDER BY action", boss.id, victim.id))
+	})
+}

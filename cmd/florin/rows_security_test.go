@@ -27,9 +27,9 @@ func rights() map[string]access {
 	money := `"amount":"1.00","currency":"EUR"`
 	return map[string]access{
 		"POST /user":         {`{"username":"x"}`, 422, 422, 422, 422},
-		"GET /user/:id":      {"", 401, 200, mine, 200},
-		"PUT /user/:id":      {`{"email":"{user}@example.org"}`, 401, 200, mine, 200},
-		"DELETE /user/:id":   {`{"password":"` + rigPassword + `"}`, 401, 409, mine, 409},
+		"GET /user/:id":      {"", 401, 200, mine, admins},
+		"PUT /user/:id":      {`{"email":"{user}@example.org","current_password":"` + rigPassword + `"}`, 401, 200, mine, admins},
+		"DELETE /user/:id":   {`{"password":"` + rigPassword + `"}`, 401, 409, mine, admins},
 		"POST /auth/login":   {`{"identity":"nobody","password":"nothing"}`, 401, 401, 401, 401},
 		"POST /auth/refresh": {`{"refresh_token":"nothing"}`, 401, 401, 401, 401},
 		"POST /auth/logout":  {`{"refresh_token":"nothing"}`, 204, 204, 204, 204},

@@ -20,6 +20,3 @@ type Principal struct {
 
 // Admin says whether the principal may do what only administrators may.
 func (p Principal) Admin() bool { return p.Role == RoleAdmin }
-
-// MayManage says whether the principal may read and change the user: itself, or anybody for an administrator.
-func (p Principal) MayManage(userID uuid.UUID) bool { return p.UserID == userID || p.Admin() }

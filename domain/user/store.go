@@ -43,6 +43,8 @@ type Store interface {
 	// DeleteUser does what ChangeUser does with User.Anonymise, closes the user's accounts, and refuses with
 	// errs.Conflict "money_on_accounts" where money, a hold or an open payment is left on one of them at the commit.
 	DeleteUser(ctx context.Context, id uuid.UUID, at time.Time, act Audit) error
+	// Record appends one act that changes nothing else, such as a look at a user.
+	Record(ctx context.Context, act Audit) error
 	// AdminExists says whether a living user has the role admin.
 	AdminExists(ctx context.Context) (bool, error)
 }

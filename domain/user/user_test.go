@@ -104,11 +104,3 @@ func TestUserLife(t *testing.T) {
 	require.NotContains(t, u.Username()+u.Email()+u.PasswordHash(), "ada@")
 	require.NotContains(t, u.Email(), "example")
 }
-
-func TestPrincipalManages(t *testing.T) {
-	self, other := uuid.New(), uuid.New()
-	require.True(t, Principal{UserID: self, Role: RoleUser}.MayManage(self))
-	require.False(t, Principal{UserID: self, Role: RoleUser}.MayManage(other))
-	require.True(t, Principal{UserID: self, Role: RoleAdmin}.MayManage(other))
-	require.False(t, Principal{}.MayManage(other))
-}

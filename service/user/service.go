@@ -52,11 +52,15 @@ func NewService(deps ServiceDeps) (*Service, error) {
 	return &Service{users: deps.Users, accounts: deps.Accounts, credentials: deps.Credentials, now: deps.Now}, nil
 }
 
-// Get returns a user to itself or to an administrator. errs.NotFound for everybody else, and for a deleted user.
+// Get returns a user to itself. errs.NotFound for everybody else, administrators too, and for a deleted user.
 func (s *Service) Get(ctx context.Context, caller domain.Principal, id uuid.UUID) (domain.User, error) {
-	if !caller.MayManage(id) {
+	if caller.UserID != id {
 		return domain.User{}, errs.Missing("user")
 	}
+	return s.living(ctx, id)
+}
+
+func (s *Service) living(ctx context.Context, id uuid.UUID) (domain.User, error) {
 	u, err := s.users.UserByID(ctx, id)
 	if err != nil {
 		return domain.User{}, fmt.Errorf("get user: %w", err)

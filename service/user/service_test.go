@@ -68,6 +68,11 @@ func (m *memory) DeleteUser(ctx context.Context, id uuid.UUID, at time.Time, act
 	return err
 }
 
+func (m *memory) Record(_ context.Context, act domain.Audit) error {
+	m.acts = append(m.acts, act)
+	return nil
+}
+
 func (m *memory) AdminExists(context.Context) (bool, error) {
 	for _, u := range m.users {
 		if u.Role() == domain.RoleAdmin {
@@ -140,11 +145,51 @@ func TestS1_OthersAreNotFound(t *testing.T) {
 		require.Equal(t, errs.NotFound, errs.KindOf(s.Delete(ctx, caller, ada.ID(), secret, domain.Origin{})), who)
 	}
 	require.Equal(t, ada, m.users[ada.ID()])
-	for _, caller := range []domain.Principal{self, {UserID: bob.UserID, Role: domain.RoleAdmin}} {
-		u, err := s.Get(ctx, caller, ada.ID())
-		require.NoError(t, err)
-		require.Equal(t, ada, u)
+	u, err := s.Get(ctx, self, ada.ID())
+	require.NoError(t, err)
+	require.Equal(t, ada, u)
+}
+
+// TestS69_AnAdministratorCannotBecomeACustomer: what is left to them wants a reason, and is in the audit.
+func TestS69_AnAdministratorCannotBecomeACustomer(t *testing.T) {
+	s, m := newService(t)
+	ctx := context.Background()
+	ada, self := register(t, s, "ada")
+	boss, _ := register(t, s, "boss")
+	admin := domain.Principal{UserID: boss.ID(), Role: domain.RoleAdmin, AuthenticatedAt: now}
+	email, fresh, current := "boss@example.org", "another-long-secret", secret
+	for _, up := range []Update{{Email: &email}, {Password: &fresh}, {Password: &fresh, Email: &email, CurrentPassword: &current}} {
+		_, err := s.Update(ctx, admin, ada.ID(), up, domain.Origin{})
+		require.Equal(t, errs.NotFound, errs.KindOf(err))
 	}
+	_, err := s.Get(ctx, admin, ada.ID())
+	require.Equal(t, errs.NotFound, errs.KindOf(err))
+	require.Equal(t, errs.NotFound, errs.KindOf(s.Delete(ctx, admin, ada.ID(), secret, domain.Origin{})))
+	require.Equal(t, ada, m.users[ada.ID()])
+
+	on := func(who domain.Principal, id uuid.UUID, reason string) Administration {
+		return Administration{Caller: who, UserID: id, Reason: reason, From: domain.Origin{Address: "192.0.2.1"}}
+	}
+	before := len(m.acts)
+	_, err = s.Inspect(ctx, on(admin, ada.ID(), " "))
+	require.Equal(t, "reason_required", errs.CodeOf(err))
+	_, err = s.Inspect(ctx, on(self, boss.ID(), "curious"))
+	require.Equal(t, errs.NotFound, errs.KindOf(err))
+	require.Len(t, m.acts, before)
+	seen, err := s.Inspect(ctx, on(admin, ada.ID(), "a question by phone"))
+	require.NoError(t, err)
+	require.Equal(t, ada, seen)
+	last := m.acts[len(m.acts)-1]
+	require.Equal(t, []string{boss.ID().String(), "user.inspected", ada.ID().String(), "a question by phone", "192.0.2.1"},
+		[]string{last.Actor, last.Action, last.Subject, last.Reason, last.Address})
+
+	require.Equal(t, "wrong_password", errs.CodeOf(s.Erase(ctx, on(admin, ada.ID(), "asked for"), "wrong-password")))
+	require.Equal(t, "own_admin", errs.CodeOf(s.Erase(ctx, on(admin, boss.ID(), "tired"), secret)))
+	require.NoError(t, s.Erase(ctx, on(admin, ada.ID(), "asked for"), secret))
+	require.True(t, m.users[ada.ID()].Deleted())
+	require.Equal(t, "asked for", m.acts[len(m.acts)-1].Reason)
+	_, err = s.Inspect(ctx, on(admin, ada.ID(), "again"))
+	require.Equal(t, errs.NotFound, errs.KindOf(err))
 }
 
 func TestPasswordChangeNeedsARecentLoginOrTheOldPassword(t *testing.T) {
@@ -187,7 +232,7 @@ func TestDelete(t *testing.T) {
 	require.NoError(t, s.Delete(ctx, self, ada.ID(), secret, domain.Origin{}))
 	require.True(t, m.users[ada.ID()].Deleted())
 	require.Contains(t, m.forgotten, ada.ID())
-	_, err := s.Get(ctx, domain.Principal{UserID: uuid.New(), Role: domain.RoleAdmin}, ada.ID())
+	_, err := s.Get(ctx, self, ada.ID())
 	require.Equal(t, errs.NotFound, errs.KindOf(err))
 }
 

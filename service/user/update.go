@@ -22,7 +22,7 @@ type Update struct {
 	CurrentPassword *string
 }
 
-// Update changes a user for itself or for an administrator. A new password ends every token of the user.
+// Update changes a user for itself. A new password ends every token of the user.
 // errs.NotFound; errs.Refused naming the fields; errs.Conflict "username_taken", "email_taken", "user_changed";
 // errs.Unauthenticated "wrong_password"; errs.Forbidden "password_required".
 func (s *Service) Update(ctx context.Context, caller domain.Principal, id uuid.UUID, up Update, from domain.Origin) (domain.User, error) {

@@ -18,7 +18,7 @@ type UpdateRequest struct {
 	CurrentPassword    *string `json:"current_password,omitempty" format:"password" description:"The caller's own; needed with password unless the login was less than five minutes ago"`
 }
 
-// Update serves PUT /user/:id to the user itself and to administrators: 200 with the user; 401 wrong_password, 403
+// Update serves PUT /user/:id to the user itself: 200 with the user; 401 wrong_password, 403
 // password_required, 404, 409 username_taken or email_taken, 422.
 func (h *Handlers) Update(c *fiber.Ctx) error {
 	if err := decode.NoQuery(c); err != nil {

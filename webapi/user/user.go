@@ -19,6 +19,8 @@ type Service interface {
 	Get(ctx context.Context, caller user.Principal, id uuid.UUID) (user.User, error)
 	Update(ctx context.Context, caller user.Principal, id uuid.UUID, up service.Update, from user.Origin) (user.User, error)
 	Delete(ctx context.Context, caller user.Principal, id uuid.UUID, password string, from user.Origin) error
+	Inspect(ctx context.Context, a service.Administration) (user.User, error)
+	Erase(ctx context.Context, a service.Administration, password string) error
 }
 
 // Handlers serves /user.

@@ -52,6 +52,12 @@ func (f *fake) Delete(_ context.Context, _ user.Principal, _ uuid.UUID, password
 	return f.err
 }
 
+func (f *fake) Inspect(context.Context, service.Administration) (user.User, error) {
+	return f.ada, f.err
+}
+
+func (f *fake) Erase(context.Context, service.Administration, string) error { return f.err }
+
 func (f *fake) Verify(context.Context, string) (user.Principal, error) {
 	return user.Principal{UserID: f.ada.ID(), Role: user.RoleUser}, nil
 }
