@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -11,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"florin/domain/user"
+	"florin/infra/database"
 	"florin/service/auth"
 	"florin/webapi/middleware"
 )
@@ -119,5 +122,85 @@ func TestS69_AnAdministratorIsAUserOnThePublicPort(t *testing.T) {
 		require.Equal(t, 204, gone.status, "%s", gone.body)
 		require.Equal(t, []string{"user.deleted asked for", "user.inspected a question"},
 			r.column("SELECT action || ' ' || reason FROM audit WHERE actor = ? AND subject = ? AND reason <> '' AND ip <> '' ORDER BY action", boss.id, victim.id))
+	})
+}
+
+// TestS73_SessionsAreListedAndEnded: over HTTP, on both databases.
+func TestS73_SessionsAreListedAndEnded(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		c := r.user()
+		name := c.do("GET", "/user/"+c.id, "").text(t, "username")
+		second, third := &client{r: r}, &client{r: r}
+		second.login(name)
+		third.login(name)
+		type page struct {
+			Data []struct {
+				ID        string
+				Current   bool
+				CreatedAt time.Time `json:"created_at"`
+				ExpiresAt time.Time `json:"expires_at"`
+			}
+		}
+		list := func(c *client) (p page) {
+			a := c.do("GET", "/auth/sessions", "")
+			require.Equal(t, 200, a.status, "%s", a.body)
+			require.NoError(t, json.Unmarshal(a.body, &p))
+			return p
+		}
+		open := list(c)
+		require.Len(t, open.Data, 3)
+		require.Equal(t, []bool{false, false, true}, []bool{open.Data[0].Current, open.Data[1].Current, open.Data[2].Current})
+		require.WithinDuration(t, open.Data[0].CreatedAt.Add(30*24*time.Hour), open.Data[0].ExpiresAt, time.Second)
+		require.Equal(t, 204, c.do("DELETE", "/auth/sessions/"+open.Data[0].ID, "").status)
+		require.Equal(t, 404, c.do("DELETE", "/auth/sessions/"+open.Data[0].ID, "").status)
+		require.Equal(t, 401, third.do("GET", "/auth/sessions", "").status)
+		require.Equal(t, 204, second.do("DELETE", "/auth/sessions", "").status)
+		require.Equal(t, 401, c.do("GET", "/auth/sessions", "").status)
+		require.Len(t, list(second).Data, 1)
+		require.Equal(t, 204, second.do("POST", "/auth/logout", "").status)
+		require.Equal(t, 401, second.do("GET", "/auth/sessions", "").status)
+	})
+}
+
+// TestS67_TwoServersRefreshAtOnce: the same refresh token at two servers of one database gives one pair, good at both.
+func TestS67_TwoServersRefreshAtOnce(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		c := r.user()
+		name := c.do("GET", "/user/"+c.id, "").text(t, "username")
+		users := database.NewUsers(r.app.DB)
+		second, err := auth.NewService(auth.ServiceDeps{Users: users, Sessions: users, Passwords: r.options.Passwords,
+			Secrets: reveal(r.config.JWTSecrets), Now: r.app.Clock})
+		require.NoError(t, err)
+		in := c.do("POST", "/auth/login", fmt.Sprintf(`{"identity":%q,"password":%q}`, name, rigPassword))
+		shown := in.text(t, "refresh_token")
+		var mu sync.Mutex
+		next, access := map[string]int{}, []string{}
+		atOnce(8, func(i int) {
+			var refresh, token string
+			if i%2 == 0 {
+				a := c.do("POST", "/auth/refresh", fmt.Sprintf(`{"refresh_token":%q}`, shown))
+				assert.Equal(t, 200, a.status, "%s", a.body)
+				refresh, token = a.text(t, "refresh_token"), a.text(t, "access_token")
+			} else {
+				tokens, err := second.Refresh(t.Context(), shown, user.Origin{})
+				assert.NoError(t, err)
+				refresh, token = tokens.Refresh, tokens.Access
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			next[refresh]++
+			access = append(access, token)
+		})
+		require.Len(t, next, 1, "all got the same")
+		for _, token := range access {
+			_, err := second.Verify(t.Context(), token)
+			require.NoError(t, err)
+			require.Equal(t, 200, (&client{r: r, token: token}).do("GET", "/accounts", "").status)
+		}
+		r.advance(11 * time.Second)
+		c.do("POST", "/auth/refresh", fmt.Sprintf(`{"refresh_token":%q}`, shown)).refused(t, 401, "invalid_refresh_token")
+		for refresh := range next {
+			c.do("POST", "/auth/refresh", fmt.Sprintf(`{"refresh_token":%q}`, refresh)).refused(t, 401, "invalid_refresh_token")
+		}
 	})
 }

@@ -34,6 +34,10 @@ func rights() map[string]access {
 		"POST /auth/refresh": {`{"refresh_token":"nothing"}`, 401, 401, 401, 401},
 		"POST /auth/logout":  {`{"refresh_token":"nothing"}`, 204, 204, 204, 204},
 
+		"GET /auth/sessions":        {"", 401, 200, 200, 200},
+		"DELETE /auth/sessions/:id": {"", 401, 204, mine, admins},
+		"DELETE /auth/sessions":     {"", 401, 204, 204, 204},
+
 		"POST /account":                   {`{"currency":"JPY"}`, 401, 201, 201, 201},
 		"GET /accounts":                   {"", 401, 200, 200, 200},
 		"GET /accounts/balance/aggregate": {"", 401, 200, 200, 200},
@@ -87,7 +91,10 @@ func TestS1_NobodyReachesWhatIsAnothers(t *testing.T) {
 		owner.fund(euros, "100.00", "EUR")
 		paid := r.column("SELECT id FROM transactions WHERE type = 'deposit'")[0]
 		endpoint := owner.do("POST", "/webhook-endpoints", `{"url":"https://example.com/hook"}`).text(t, "id")
-		known := map[string]string{"{webhook-endpoints}": endpoint, "{account}": euros, "{destination}": destination, "{transaction}": paid, "{user}": owner.id}
+		second := &client{r: r}
+		second.login(owner.do("GET", "/user/"+owner.id, "").text(t, "username"))
+		session := r.column("SELECT family_id FROM refresh_tokens WHERE user_id = ? ORDER BY family_id DESC LIMIT 1", owner.id)[0]
+		known := map[string]string{"{auth}": session, "{webhook-endpoints}": endpoint, "{account}": euros, "{destination}": destination, "{transaction}": paid, "{user}": owner.id}
 		rows := rights()
 		require.Len(t, rows, len(r.app.Server.Routes), "a row for a route that is not there")
 		for _, route := range r.app.Server.Routes {

@@ -76,10 +76,6 @@ func (s *Service) start(ctx context.Context, u user.User, from user.Origin) (Tok
 		return Tokens{}, err
 	}
 	row.Family, row.UserID = session, u.ID()
-	access, err := s.keys.Load().sign(u, session, now)
-	if err != nil {
-		return Tokens{}, err
-	}
 	act, err := s.act(u.ID().String(), "login.succeeded", u.ID().String(), from)
 	if err != nil {
 		return Tokens{}, err
@@ -87,5 +83,5 @@ func (s *Service) start(ctx context.Context, u user.User, from user.Origin) (Tok
 	if err := s.sessions.StartSession(ctx, u, row, act); err != nil {
 		return Tokens{}, fmt.Errorf("start session: %w", err)
 	}
-	return Tokens{Access: access, Refresh: refresh, ExpiresIn: AccessLifetime}, nil
+	return s.tokens(u, session, refresh)
 }

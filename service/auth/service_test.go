@@ -77,6 +77,7 @@ func TestS12_RefreshRotates(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, fmt.Sprint(b.store.tokens), strings.TrimPrefix(second.Refresh, refreshPrefix), "only the hash is stored")
 
+	b.clock.pass(user.RepeatGrace + time.Second)
 	_, err = b.Refresh(ctx, first.Refresh, user.Origin{})
 	require.Equal(t, "invalid_refresh_token", errs.CodeOf(err))
 	b.requireRefused(t, second.Access, "reuse ended the family")
@@ -84,6 +85,72 @@ func TestS12_RefreshRotates(t *testing.T) {
 	require.Equal(t, "invalid_refresh_token", errs.CodeOf(err))
 	_, err = b.Refresh(ctx, second.Access, user.Origin{})
 	require.Equal(t, "invalid_refresh_token", errs.CodeOf(err), "an access token is no refresh token")
+}
+
+// TestS67_TwoRefreshesAtOnce: a second tab, another server, a client that lost the answer.
+func TestS67_TwoRefreshesAtOnce(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	elsewhere, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store, Secrets: []string{secretB, secretA}, Now: b.clock.now, Passwords: b.passwords})
+	require.NoError(t, err)
+	first := b.login(t)
+	second, err := b.Refresh(ctx, first.Refresh, user.Origin{})
+	require.NoError(t, err)
+	b.clock.pass(9 * time.Second)
+	for _, server := range []*Service{b.Service, elsewhere} { // its first secret is another already
+		again, err := server.Refresh(ctx, first.Refresh, user.Origin{})
+		require.NoError(t, err)
+		require.Equal(t, second.Refresh, again.Refresh, "the same, so that reuse still tells")
+		_, err = elsewhere.Verify(ctx, again.Access)
+		require.NoError(t, err)
+	}
+	third, err := b.Refresh(ctx, second.Refresh, user.Origin{})
+	require.NoError(t, err)
+	b.clock.pass(time.Second)
+	late, err := b.Refresh(ctx, first.Refresh, user.Origin{})
+	require.NoError(t, err)
+	require.Equal(t, third.Refresh, late.Refresh, "what it was exchanged for is used already: the newest")
+
+	b.clock.pass(2 * time.Second)
+	_, err = b.Refresh(ctx, first.Refresh, user.Origin{})
+	require.Equal(t, "invalid_refresh_token", errs.CodeOf(err))
+	b.requireRefused(t, third.Access, "12 s later it ends the session")
+	_, err = b.Refresh(ctx, third.Refresh, user.Origin{})
+	require.Equal(t, "invalid_refresh_token", errs.CodeOf(err))
+}
+
+func TestS67_AFreshTokenIsGoodOnAServerWhoseClockIsBehind(t *testing.T) {
+	b := newBench(t)
+	tokens := b.login(t)
+	behind, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store, Secrets: []string{secretA}, Passwords: b.passwords,
+		Now: func() time.Time { return b.clock.now().Add(-10 * time.Second) }})
+	require.NoError(t, err)
+	_, err = behind.Verify(context.Background(), tokens.Access)
+	require.NoError(t, err)
+}
+
+// TestS73_SessionsEnd: 30 days after the login, however often it is refreshed.
+func TestS73_SessionsEnd(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	tokens := b.login(t)
+	for range 29 {
+		b.clock.pass(24 * time.Hour)
+		var err error
+		tokens, err = b.Refresh(ctx, tokens.Refresh, user.Origin{})
+		require.NoError(t, err)
+	}
+	b.clock.pass(24*time.Hour - time.Minute)
+	last, err := b.Refresh(ctx, tokens.Refresh, user.Origin{})
+	require.NoError(t, err)
+	require.Equal(t, time.Minute, last.ExpiresIn)
+	p, err := b.Verify(ctx, last.Access)
+	require.NoError(t, err)
+	require.LessOrEqual(t, p.ExpiresAt.Sub(b.clock.now()), time.Minute, "streams end with it")
+	b.clock.pass(time.Minute)
+	b.requireRefused(t, last.Access, "the session is over")
+	_, err = b.Refresh(ctx, last.Refresh, user.Origin{})
+	require.Equal(t, "invalid_refresh_token", errs.CodeOf(err))
 }
 
 func TestLogoutByRefreshToken(t *testing.T) {
