@@ -40,8 +40,9 @@ var getUser = Operation{
 
 var updateUser = Operation{
 	ID: "updateUser", Tag: tagUsers, Summary: "Change a user",
-	Description: "What is left out stays as it is. A new password ends every session.",
-	Params:      idParam{}, Body: webuser.UpdateRequest{}, Example: map[string]any{"email": "ada@example.org"},
+	Description: "What is left out stays as it is. A new email or password needs `current_password`, and the user is told by mail. A new " +
+		"password ends every session.",
+	Params: idParam{}, Body: webuser.UpdateRequest{}, Example: map[string]any{"email": "ada@example.org", "current_password": "a-long-enough-secret"},
 	Answers:  []Answer{{Status: http.StatusOK, Body: webuser.Response{}}},
 	Problems: []int{http.StatusForbidden, http.StatusConflict, http.StatusUnprocessableEntity},
 }

@@ -14,6 +14,7 @@ import (
 
 	"florin/domain/user"
 	"florin/infra/database"
+	"florin/infra/notify/email/emailtest"
 	"florin/service/auth"
 	"florin/webapi/middleware"
 )
@@ -202,5 +203,58 @@ func TestS67_TwoServersRefreshAtOnce(t *testing.T) {
 		for refresh := range next {
 			c.do("POST", "/auth/refresh", fmt.Sprintf(`{"refresh_token":%q}`, refresh)).refused(t, 401, "invalid_refresh_token")
 		}
+	})
+}
+
+// TestS68_EmailAndPasswordWantThePresentPassword: over HTTP, right after the login too, and both addresses are told.
+func TestS68_EmailAndPasswordWantThePresentPassword(t *testing.T) {
+	servers := sync.Map{} // *emailtest.Server by data folder
+	eachRig(t, func(t *testing.T, r *rig) {
+		kept, _ := servers.Load(r.config.DataDir)
+		server := kept.(*emailtest.Server)
+		c := r.user()
+		path := "/user/" + c.id
+		old := c.do("GET", path, "").text(t, "email")
+		c.do("PUT", path, `{"email":"thief@example.org"}`).refused(t, 403, "password_required")
+		c.do("PUT", path, `{"password":"taken over 4711"}`).refused(t, 403, "password_required")
+		c.do("PUT", path, `{"email":"thief@example.org","current_password":"a wrong password"}`).refused(t, 401, "wrong_password")
+		require.Equal(t, old, c.do("GET", path, "").text(t, "email"))
+		for _, body := range []string{`{"email":"new@example.org","current_password":"` + rigPassword + `"}`,
+			`{"password":"a good password 42","current_password":"` + rigPassword + `"}`} {
+			changed := c.do("PUT", path, body)
+			require.Equal(t, 200, changed.status, "%s", changed.body)
+		}
+		require.Equal(t, 401, c.do("GET", path, "").status, "a new password ends every session")
+		r.until(func() bool { return len(server.Messages()) == 3 }, "the owner is told")
+		var told []string
+		for _, m := range server.Messages() {
+			told = append(told, m.To+": "+m.Subject)
+		}
+		require.ElementsMatch(t, []string{old + ": The email address of your account was changed",
+			"new@example.org: The email address of your account was changed", "new@example.org: The password of your account was changed"}, told)
+	}, func(c *Config, _ *Options) {
+		server := emailtest.Start(t)
+		servers.Store(c.DataDir, server)
+		c.SMTPURL, c.MailFrom = secret(server.URL("robot", "pw")), "no-reply@florin.example"
+	})
+}
+
+// TestF160_APasswordTypedInAnotherForm: chosen composed, typed decomposed, and the other way, at each place that asks for one.
+func TestF160_APasswordTypedInAnotherForm(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		c := &client{r: r}
+		const composed, decomposed = "Zoë's café number 4", "Zoe\u0308's cafe\u0301 number 4"
+		made := c.do("POST", "/user", fmt.Sprintf(`{"username":"zoe","email":"zoe@example.com","password":%q}`, decomposed))
+		require.Equal(t, 201, made.status, "%s", made.body)
+		path := "/user/" + made.text(t, "id")
+		in := c.do("POST", "/auth/login", fmt.Sprintf(`{"identity":"zoe","password":%q}`, composed))
+		require.Equal(t, 200, in.status, "%s", in.body)
+		c.token = in.text(t, "access_token")
+		changed := c.do("PUT", path, fmt.Sprintf(`{"password":%q,"current_password":%q}`, composed+"2", composed))
+		require.Equal(t, 200, changed.status, "%s", changed.body)
+		in = c.do("POST", "/auth/login", fmt.Sprintf(`{"identity":"zoe","password":%q}`, decomposed+"2"))
+		require.Equal(t, 200, in.status, "%s", in.body)
+		c.token = in.text(t, "access_token")
+		require.Equal(t, 204, c.do("DELETE", path, fmt.Sprintf(`{"password":%q}`, decomposed+"2")).status)
 	})
 }

@@ -12,8 +12,6 @@ type Principal struct {
 	Role   Role
 	// SessionID is the family of refresh tokens that the access token belongs to.
 	SessionID uuid.UUID
-	// AuthenticatedAt is when the password was last shown in this session.
-	AuthenticatedAt time.Time
 	// ExpiresAt is when the credential ends; a long-lived stream must not outlast it.
 	ExpiresAt time.Time
 }

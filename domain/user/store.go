@@ -18,6 +18,8 @@ type Audit struct {
 	Address string // the client's network address
 	Request string // the request's id
 	At      time.Time
+	// Notices are stored with the act. More than MaxNotices are errs.Limited "too_many_changes", and nothing is done.
+	Notices []Notice
 }
 
 // Origin is where a request came from, for the audit and for limits. Address is the client's network address.

@@ -18,6 +18,7 @@ CREATE TABLE notices (
     CONSTRAINT notices_work_check CHECK ((status = 'pending') = (next_attempt_at IS NOT NULL)),
     CONSTRAINT notices_finished_check CHECK ((status = 'pending') = (finished_at IS NULL))
 );
+CREATE INDEX notices_user_idx ON notices (user_id, created_at);
 CREATE INDEX notices_due_idx ON notices (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
 
 -- +goose Down

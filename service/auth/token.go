@@ -143,7 +143,7 @@ func (r *keyring) read(text string, now time.Time) (user.Principal, int64, error
 	if !expires.After(now) {
 		return user.Principal{}, 0, errBadToken
 	}
-	return user.Principal{UserID: userID, SessionID: session, AuthenticatedAt: sessionStart(session), ExpiresAt: expires}, body.Generation, nil
+	return user.Principal{UserID: userID, SessionID: session, ExpiresAt: expires}, body.Generation, nil
 }
 
 // key finds the secret by the key id and refuses every header that could name another key.

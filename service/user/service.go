@@ -13,9 +13,6 @@ import (
 	domain "florin/domain/user"
 )
 
-// recentLogin is how long after a login the password counts as shown, so that changing it needs no second proof.
-const recentLogin = 5 * time.Minute
-
 // Credentials is what the service needs of authentication.
 type Credentials interface {
 	// Normal is the form of a password that rules are applied to and that is hashed.
@@ -28,12 +25,14 @@ type Credentials interface {
 	Forget(userID uuid.UUID)
 }
 
-// ServiceDeps is what the service is built from; all of it is required.
+// ServiceDeps is what the service is built from; all of it but Tell is required.
 type ServiceDeps struct {
 	Users       domain.Store
 	Accounts    domain.AccountsOf
 	Credentials Credentials
 	Now         func() time.Time
+	// Tell says that users are told by mail when their email or password is changed.
+	Tell bool
 }
 
 // Service is safe for concurrent use.
@@ -42,6 +41,7 @@ type Service struct {
 	accounts    domain.AccountsOf
 	credentials Credentials
 	now         func() time.Time
+	tell        bool
 }
 
 // NewService returns the service, or an error when a part is missing.
@@ -49,7 +49,8 @@ func NewService(deps ServiceDeps) (*Service, error) {
 	if deps.Users == nil || deps.Accounts == nil || deps.Credentials == nil || deps.Now == nil {
 		return nil, errors.New("user service needs users, accounts, credentials and a clock")
 	}
-	return &Service{users: deps.Users, accounts: deps.Accounts, credentials: deps.Credentials, now: deps.Now}, nil
+	return &Service{users: deps.Users, accounts: deps.Accounts, credentials: deps.Credentials, now: deps.Now,
+		tell: deps.Tell}, nil
 }
 
 // Get returns a user to itself. errs.NotFound for everybody else, administrators too, and for a deleted user.

@@ -114,7 +114,7 @@ func register(t *testing.T, s *Service, name string) (domain.User, domain.Princi
 	t.Helper()
 	u, err := s.Register(context.Background(), Registration{Username: name, Email: name + "@example.com", Password: secret}, domain.Origin{Address: "192.0.2.1"})
 	require.NoError(t, err)
-	return u, domain.Principal{UserID: u.ID(), Role: domain.RoleUser, AuthenticatedAt: now}
+	return u, domain.Principal{UserID: u.ID(), Role: domain.RoleUser}
 }
 
 func TestRegister(t *testing.T) {
@@ -156,7 +156,7 @@ func TestS69_AnAdministratorCannotBecomeACustomer(t *testing.T) {
 	ctx := context.Background()
 	ada, self := register(t, s, "ada")
 	boss, _ := register(t, s, "boss")
-	admin := domain.Principal{UserID: boss.ID(), Role: domain.RoleAdmin, AuthenticatedAt: now}
+	admin := domain.Principal{UserID: boss.ID(), Role: domain.RoleAdmin}
 	email, fresh, current := "boss@example.org", "another-long-secret", secret
 	for _, up := range []Update{{Email: &email}, {Password: &fresh}, {Password: &fresh, Email: &email, CurrentPassword: &current}} {
 		_, err := s.Update(ctx, admin, ada.ID(), up, domain.Origin{})
@@ -192,31 +192,50 @@ func TestS69_AnAdministratorCannotBecomeACustomer(t *testing.T) {
 	require.Equal(t, errs.NotFound, errs.KindOf(err))
 }
 
-func TestPasswordChangeNeedsARecentLoginOrTheOldPassword(t *testing.T) {
+// TestS68_EmailAndPasswordWantThePresentPassword: always, and the owner is told at every address.
+func TestS68_EmailAndPasswordWantThePresentPassword(t *testing.T) {
 	s, m := newService(t)
+	s.tell = true
 	ctx := context.Background()
 	ada, self := register(t, s, "ada")
-	fresh, wrong, current := "another-long-secret", "not-the-password", secret
-	stale := self
-	stale.AuthenticatedAt = now.Add(-recentLogin - time.Second)
-
-	_, err := s.Update(ctx, stale, ada.ID(), Update{Password: &fresh}, domain.Origin{})
+	fresh, wrong, current, email, common := "another-long-secret", "not-the-password", secret, "ada@example.org", "password123"
+	for code, up := range map[string]Update{
+		"password_required": {Password: &fresh},
+		"wrong_password":    {Password: &fresh, CurrentPassword: &wrong},
+		"weak_password":     {Password: &common, CurrentPassword: &current},
+	} {
+		_, err := s.Update(ctx, self, ada.ID(), up, domain.Origin{})
+		require.Equal(t, code, errs.CodeOf(err))
+	}
+	_, err := s.Update(ctx, self, ada.ID(), Update{Email: &email}, domain.Origin{})
 	require.Equal(t, "password_required", errs.CodeOf(err))
-	_, err = s.Update(ctx, self, ada.ID(), Update{Password: &fresh, CurrentPassword: &wrong}, domain.Origin{})
+	_, err = s.Update(ctx, self, ada.ID(), Update{Email: &email, CurrentPassword: &wrong}, domain.Origin{})
 	require.Equal(t, "wrong_password", errs.CodeOf(err))
-	common := "password123"
-	_, err = s.Update(ctx, self, ada.ID(), Update{Password: &common}, domain.Origin{})
-	require.Equal(t, "weak_password", errs.CodeOf(err))
 	require.Equal(t, ada, m.users[ada.ID()])
 
-	u, err := s.Update(ctx, stale, ada.ID(), Update{Password: &fresh, CurrentPassword: &current}, domain.Origin{})
+	told := func() (list []string) {
+		for _, n := range m.acts[len(m.acts)-1].Notices {
+			require.Equal(t, ada.ID(), n.UserID)
+			list = append(list, string(n.Kind)+" "+n.Address)
+		}
+		return list
+	}
+	_, err = s.Update(ctx, self, ada.ID(), Update{Email: &email, CurrentPassword: &current}, domain.Origin{})
 	require.NoError(t, err)
+	require.Equal(t, []string{"email_changed ada@example.com", "email_changed ada@example.org"}, told())
+	u, err := s.Update(ctx, self, ada.ID(), Update{Password: &fresh, CurrentPassword: &current}, domain.Origin{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"password_changed ada@example.org"}, told())
 	require.Equal(t, int64(2), u.Generation())
 	require.Contains(t, m.forgotten, ada.ID())
 	require.Equal(t, "password", m.acts[len(m.acts)-1].Detail)
+	mute, name := false, "ada2"
+	_, err = s.Update(ctx, self, ada.ID(), Update{EmailNotifications: &mute, Username: &name, Email: &email}, domain.Origin{})
+	require.NoError(t, err, "an address that stays is no change")
+	require.Empty(t, told())
 
 	m.meanwhile = func() { v := m.users[ada.ID()]; v.SetPassword("$other", now); m.users[ada.ID()] = v }
-	_, err = s.Update(ctx, self, ada.ID(), Update{Password: &current}, domain.Origin{})
+	_, err = s.Update(ctx, self, ada.ID(), Update{Password: &current, CurrentPassword: &fresh}, domain.Origin{})
 	require.Equal(t, "user_changed", errs.CodeOf(err), "two changes at once: one is told")
 }
 
