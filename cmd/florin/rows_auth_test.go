@@ -258,3 +258,65 @@ func TestF160_APasswordTypedInAnotherForm(t *testing.T) {
 		require.Equal(t, 204, c.do("DELETE", path, fmt.Sprintf(`{"password":%q}`, decomposed+"2")).status)
 	})
 }
+
+// TestS66_NobodyKeepsTheOwnerOut: three threads guess all the time while the owner logs in from addresses that were never seen; one
+// user behind a backend's address keeps no other there out; and a device is known after a restart, whatever was tried meanwhile.
+func TestS66_NobodyKeepsTheOwnerOut(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		owner, colleague, nobody := r.user(), r.user(), &client{r: r}
+		name := owner.do("GET", "/user/"+owner.id, "").text(t, "username")
+		other := colleague.do("GET", "/user/"+colleague.id, "").text(t, "username")
+		login := func(name, password, address, device string) answer {
+			return nobody.do("POST", "/auth/login",
+				fmt.Sprintf(`{"identity":%q,"password":%q,"device_token":%q}`, name, password, device), "X-Forwarded-For", address)
+		}
+		device := login(name, rigPassword, "192.0.2.250", "").text(t, "device_token")
+		require.NotEmpty(t, device)
+
+		stop := make(chan struct{})
+		var guessers sync.WaitGroup
+		var compared, refused atomic.Int64
+		for n := range 3 {
+			guessers.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					switch a := login(name, "a wrong password", fmt.Sprintf("203.0.113.%d", n), ""); a.status {
+					case 401:
+						compared.Add(1)
+					case 429:
+						refused.Add(1)
+					default:
+						assert.Fail(t, "neither wrong nor limited", "%d %s", a.status, a.body)
+					}
+				}
+			})
+		}
+		r.until(func() bool { return refused.Load() > 3 }, "the guessers are slowed down")
+		for n := range 100 {
+			in := login(name, rigPassword, fmt.Sprintf("192.0.2.%d", n), "")
+			assert.Equal(t, 200, in.status, "login %d: %s", n, in.body)
+		}
+		close(stop)
+		guessers.Wait()
+		assert.LessOrEqual(t, compared.Load(), int64(60), "and guessing is bounded")
+
+		const backend = "198.51.100.1"
+		for range 10 {
+			login(name, "a wrong password", backend, "").refused(t, 401, "invalid_credentials")
+		}
+		login(name, rigPassword, backend, "").refused(t, 429, "too_many_failures")
+		require.Equal(t, 200, login(other, rigPassword, backend, "").status, "another user of the same backend")
+
+		r.restart()
+		for n := range 120 {
+			login(name, "a wrong password", fmt.Sprintf("203.0.113.%d", n), "")
+		}
+		login(name, rigPassword, "192.0.2.251", "").refused(t, 429, "too_many_failures")
+		login(name, rigPassword, "192.0.2.251", "fdt_of_nobody").refused(t, 429, "too_many_failures")
+		require.Equal(t, 200, login(name, rigPassword, "192.0.2.251", device).status, "the device is known")
+	}, func(c *Config, _ *Options) { c.TrustedProxies, _ = middleware.ParseProxies("127.0.0.1") })
+}

@@ -16,7 +16,11 @@ func (s *Service) Sessions(ctx context.Context, who user.Principal) ([]user.Sess
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
 	for i := range sessions {
-		sessions[i].StartedAt = sessionStart(sessions[i].ID)
+		one := &sessions[i]
+		one.StartedAt = sessionStart(one.ID)
+		if end := sessionEnd(one.ID); end.Before(one.EndsAt) { // of before sessions had an end
+			one.EndsAt = end
+		}
 	}
 	return sessions, nil
 }
