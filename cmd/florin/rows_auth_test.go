@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -219,18 +220,39 @@ func TestS68_EmailAndPasswordWantThePresentPassword(t *testing.T) {
 		c.do("PUT", path, `{"password":"taken over 4711"}`).refused(t, 403, "password_required")
 		c.do("PUT", path, `{"email":"thief@example.org","current_password":"a wrong password"}`).refused(t, 401, "wrong_password")
 		require.Equal(t, old, c.do("GET", path, "").text(t, "email"))
+
+		euros := c.open("EUR")
+		c.fund(euros, "100.00", "EUR")
+		payOut := func(target string) {
+			a := c.do("POST", "/account/"+euros+"/withdraw", fmt.Sprintf(
+				`{"amount":"1.00","currency":"EUR","external_target":{"bank_account_number":%q}}`, target))
+			require.Equal(t, 202, a.status, "%s", a.body)
+		}
+		payOut("DE89370400440532013000")
+		payOut("DE89 3704 0044 0532 0130 00")
+		payOut("FR7630006000011234567890189")
+		require.Equal(t, []string{"payout_target_used", "payout_target_used"},
+			r.column("SELECT kind FROM notices"), "two targets, each told of once")
+		require.Equal(t, []string{}, r.column(
+			"SELECT fingerprint FROM payout_targets WHERE fingerprint LIKE '%3704%' OR fingerprint LIKE '%7630%'"))
 		for _, body := range []string{`{"email":"new@example.org","current_password":"` + rigPassword + `"}`,
 			`{"password":"a good password 42","current_password":"` + rigPassword + `"}`} {
 			changed := c.do("PUT", path, body)
 			require.Equal(t, 200, changed.status, "%s", changed.body)
 		}
 		require.Equal(t, 401, c.do("GET", path, "").status, "a new password ends every session")
-		r.until(func() bool { return len(server.Messages()) == 3 }, "the owner is told")
 		var told []string
-		for _, m := range server.Messages() {
-			told = append(told, m.To+": "+m.Subject)
-		}
-		require.ElementsMatch(t, []string{old + ": The email address of your account was changed",
+		r.until(func() bool {
+			told = nil
+			for _, m := range server.Messages() {
+				if !strings.Contains(m.Subject, "EUR") { // those are about payments
+					told = append(told, m.To+": "+m.Subject)
+				}
+			}
+			return len(told) == 5
+		}, "the owner is told")
+		const newTarget = ": A withdrawal to a bank account or wallet that is new for you was begun"
+		require.ElementsMatch(t, []string{old + newTarget, old + newTarget, old + ": The email address of your account was changed",
 			"new@example.org: The email address of your account was changed", "new@example.org: The password of your account was changed"}, told)
 	}, func(c *Config, _ *Options) {
 		server := emailtest.Start(t)

@@ -282,7 +282,7 @@ func (a *App) buildServer(options Options) error {
 		return err
 	}
 	a.Server, err = webapi.NewServer(webapi.Deps{
-		Accounts:    a.Service,
+		Accounts:    a.tellOfTargets(),
 		Webhooks:    a.Webhooks.Service,
 		Users:       webuser.New(a.Users, registrations),
 		Auth:        webauth.New(a.Auth),

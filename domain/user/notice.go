@@ -14,6 +14,7 @@ const (
 	NoticeEmail         NoticeKind = "email_changed"
 	NoticePassword      NoticeKind = "password_changed" //nolint:gosec // the name of a kind
 	NoticePayoutAccount NoticeKind = "payout_account_added"
+	NoticePayoutTarget  NoticeKind = "payout_target_used"
 )
 
 // Notice is a mail that tells the owner of an act on their identity, so that they learn of one that was not theirs. It is sent

@@ -7,7 +7,8 @@ CREATE INDEX refresh_tokens_open_idx ON refresh_tokens (user_id, family_id) WHER
 CREATE TABLE notices (
     id              text        NOT NULL PRIMARY KEY,
     user_id         text        NOT NULL REFERENCES users (id),
-    kind            text        NOT NULL CONSTRAINT notices_kind_check CHECK (kind IN ('email_changed', 'password_changed', 'payout_account_added')),
+    kind            text        NOT NULL CONSTRAINT notices_kind_check CHECK (kind IN ('email_changed', 'password_changed',
+                        'payout_account_added', 'payout_target_used')),
     address         text        NOT NULL,
     status          text        NOT NULL CONSTRAINT notices_status_check CHECK (status IN ('pending', 'sent', 'dead')),
     tries           integer     NOT NULL DEFAULT 0,
@@ -22,6 +23,15 @@ CREATE TABLE notices (
 CREATE INDEX notices_user_idx ON notices (user_id, created_at);
 CREATE INDEX notices_due_idx ON notices (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
 
+-- Where a user has had money paid out to, as a keyed hash: so that a target is known again, and nothing is told of it.
+CREATE TABLE payout_targets (
+    user_id       text        NOT NULL REFERENCES users (id),
+    fingerprint   text        NOT NULL,
+    first_used_at timestamp   NOT NULL,
+    PRIMARY KEY (user_id, fingerprint)
+);
+
 -- +goose Down
+DROP TABLE payout_targets;
 DROP TABLE notices;
 DROP INDEX refresh_tokens_open_idx;

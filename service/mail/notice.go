@@ -71,6 +71,7 @@ func renderNotice(n user.Notice) (mail.Message, error) {
 		user.NoticeEmail:         "The email address of your account was changed",
 		user.NoticePassword:      "The password of your account was changed",
 		user.NoticePayoutAccount: "An account to pay out to was added to your account",
+		user.NoticePayoutTarget:  "A withdrawal to a bank account or wallet that is new for you was begun",
 	}[n.Kind]
 	if !known {
 		return mail.Message{}, fmt.Errorf("unknown kind of notice %q", n.Kind)
