@@ -116,14 +116,16 @@ var unfreezeAccount = Operation{
 var inspectUser = Operation{
 	ID: "inspectUser", Tag: tagUsers, Summary: "Look at a user",
 	Description: "A POST, because who looked and why is in the audit.",
-	Params:      idParam{}, Body: webuser.InspectRequest{}, Answers: []Answer{{Status: http.StatusOK, Body: webuser.Response{}}},
+	Params:      idParam{}, Body: webuser.InspectRequest{},
+	Answers:  []Answer{{Status: http.StatusOK, Body: webuser.Response{}}},
 	Problems: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 }
 
 var eraseUser = Operation{
 	ID: "eraseUser", Tag: tagUsers, Summary: "Delete a user",
-	Description: "As the user would themselves: refused while money is on the accounts, anonymised, the books stay. The act is in the audit.",
-	Params:      idParam{}, Body: webuser.EraseRequest{}, Answers: []Answer{{Status: http.StatusNoContent}},
+	Description: "As the user would themselves: refused while money is on the accounts, anonymised, " +
+		"the books stay. The act is in the audit.",
+	Params: idParam{}, Body: webuser.EraseRequest{}, Answers: []Answer{{Status: http.StatusNoContent}},
 	Problems: []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
 }
 

@@ -54,8 +54,8 @@ func (a *App) ensureAdmin(ctx context.Context) error {
 			return err
 		}
 		if made.Username != "" && made.Username != "admin" {
-			a.Log.WarnContext(ctx, "a user who is no administrator is called admin: the administrator has another name; "+
-				"look who that user is, and have them renamed or deleted", "administrator", made.Username)
+			a.Log.WarnContext(ctx, "a user who is no administrator is called admin: look who that is; "+
+				"the administrator has another name", "administrator", made.Username)
 		}
 		a.adminMade = made
 	}

@@ -20,8 +20,8 @@ import (
 	"florin/webapi/middleware"
 )
 
-// TestS62_RegistrationsAndLoginsInNumbers: one address registers 560 users and tries 300 logins. It gets few of either, and the
-// owner, who comes from another one, logs in meanwhile.
+// TestS62_RegistrationsAndLoginsInNumbers: one address registers 560 users and tries 300 logins. It
+// gets few of either, and the owner, who comes from another one, logs in meanwhile.
 func TestS62_RegistrationsAndLoginsInNumbers(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		owner := r.user()
@@ -74,7 +74,8 @@ func TestS62_RegistrationsAndLoginsInNumbers(t *testing.T) {
 	})
 }
 
-// TestS64_AUserCalledAdminFailsNoStart: a stranger has the name; the program starts, and its administrator has another.
+// TestS64_AUserCalledAdminFailsNoStart: a stranger has the name; the program starts, and its
+// administrator has another.
 func TestS64_AUserCalledAdminFailsNoStart(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		<-r.app.adminReady
@@ -95,8 +96,9 @@ func TestS64_AUserCalledAdminFailsNoStart(t *testing.T) {
 	})
 }
 
-// TestS69_AnAdministratorIsAUserOnThePublicPort: whatever the role, another's data is not there; on the administrators' listener a
-// look and a deletion want a reason and are in the audit, and there is no way to a password or an email.
+// TestS69_AnAdministratorIsAUserOnThePublicPort: whatever the role, another's data is not there; on
+// the administrators' listener a look and a deletion want a reason and are in the audit, and there
+// is no way to a password or an email.
 func TestS69_AnAdministratorIsAUserOnThePublicPort(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		boss, victim := r.admin(), r.user()
@@ -164,7 +166,8 @@ func TestS73_SessionsAreListedAndEnded(t *testing.T) {
 	})
 }
 
-// TestS67_TwoServersRefreshAtOnce: the same refresh token at two servers of one database gives one pair, good at both.
+// TestS67_TwoServersRefreshAtOnce: the same refresh token at two servers of one database gives one
+// pair, good at both.
 func TestS67_TwoServersRefreshAtOnce(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		c := r.user()
@@ -207,7 +210,8 @@ func TestS67_TwoServersRefreshAtOnce(t *testing.T) {
 	})
 }
 
-// TestS68_EmailAndPasswordWantThePresentPassword: over HTTP, right after the login too, and both addresses are told.
+// TestS68_EmailAndPasswordWantThePresentPassword: over HTTP, right after the login too, and both
+// addresses are told.
 func TestS68_EmailAndPasswordWantThePresentPassword(t *testing.T) {
 	servers := sync.Map{} // *emailtest.Server by data folder
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -251,7 +255,7 @@ func TestS68_EmailAndPasswordWantThePresentPassword(t *testing.T) {
 			}
 			return len(told) == 5
 		}, "the owner is told")
-		const newTarget = ": A withdrawal to a bank account or wallet that is new for you was begun"
+		const newTarget = ": A withdrawal to an account or wallet that is new for you was begun"
 		require.ElementsMatch(t, []string{old + newTarget, old + newTarget, old + ": The email address of your account was changed",
 			"new@example.org: The email address of your account was changed", "new@example.org: The password of your account was changed"}, told)
 	}, func(c *Config, _ *Options) {
@@ -261,7 +265,8 @@ func TestS68_EmailAndPasswordWantThePresentPassword(t *testing.T) {
 	})
 }
 
-// TestF160_APasswordTypedInAnotherForm: chosen composed, typed decomposed, and the other way, at each place that asks for one.
+// TestF160_APasswordTypedInAnotherForm: chosen composed, typed decomposed, and the other way, at
+// each place that asks for one.
 func TestF160_APasswordTypedInAnotherForm(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		c := &client{r: r}
@@ -281,8 +286,9 @@ func TestF160_APasswordTypedInAnotherForm(t *testing.T) {
 	})
 }
 
-// TestS66_NobodyKeepsTheOwnerOut: three threads guess all the time while the owner logs in from addresses that were never seen; one
-// user behind a backend's address keeps no other there out; and a device is known after a restart, whatever was tried meanwhile.
+// TestS66_NobodyKeepsTheOwnerOut: three threads guess all the time while the owner logs in from
+// addresses that were never seen; one user behind a backend's address keeps no other there out; and
+// a device is known after a restart, whatever was tried meanwhile.
 func TestS66_NobodyKeepsTheOwnerOut(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		owner, colleague, nobody := r.user(), r.user(), &client{r: r}

@@ -128,7 +128,8 @@ func (p *program) welcome(app *App) error {
 	return p.print(g, func(w io.Writer) {
 		fmt.Fprintf(w, "\nFlorin serves %s, with its documentation at %s and metrics at %s/metrics.\n", g.URL, g.Docs, g.AdminURL)
 		if g.AdminPassword != "" {
-			fmt.Fprintf(w, "The user %s has the password %s - it is shown this once.\n", g.AdminUser, g.AdminPassword)
+			fmt.Fprintf(w, "The user %s has the password %s - it is shown this once.\n",
+				g.AdminUser, g.AdminPassword)
 		}
 		fmt.Fprintf(w, walk, g.URL)
 	})

@@ -18,8 +18,8 @@ import (
 // noteTargetWithin bounds the note behind a withdrawal.
 const noteTargetWithin = 2 * time.Second
 
-// tellingAccounts tells users by mail of withdrawals to targets that are new for them. The withdrawal
-// does not wait for it and does not fail with it: what is not noted is logged.
+// tellingAccounts tells users by mail of withdrawals to targets that are new for them. The
+// withdrawal does not wait for it and does not fail with it: what is not noted is logged.
 type tellingAccounts struct {
 	*accountsvc.Service
 	targets *database.PayoutTargets
@@ -58,7 +58,8 @@ func (t tellingAccounts) Withdraw(ctx context.Context, r accountsvc.WithdrawRequ
 		prints[i] = fingerprint(key, r.Target)
 	}
 	if err := t.targets.Use(ctx, r.UserID, prints, t.now()); err != nil {
-		t.log.WarnContext(ctx, "owner not told of a payout target", "user_id", r.UserID.String(), "error", err)
+		t.log.WarnContext(ctx, "owner not told of a payout target", "user_id", r.UserID.String(),
+			"error", err)
 	}
 	return outcome, nil
 }

@@ -243,8 +243,8 @@ func (a *App) buildServices(options Options) (err error) {
 	if err != nil {
 		return err
 	}
-	a.Users, err = usersvc.NewService(usersvc.ServiceDeps{Users: users, Accounts: users, Credentials: a.Auth, Now: a.Clock,
-		Tell: a.Config.SMTPURL != ""})
+	a.Users, err = usersvc.NewService(usersvc.ServiceDeps{Users: users, Accounts: users,
+		Credentials: a.Auth, Now: a.Clock, Tell: a.Config.SMTPURL != ""})
 	if err != nil {
 		return err
 	}

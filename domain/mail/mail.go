@@ -76,9 +76,10 @@ type Store interface {
 // NoticeStore keeps the mails about acts on identities; an act stores them.
 type NoticeStore interface {
 	// ClaimNotices claims those that are due at now. until gets the number of tries made so far.
-	ClaimNotices(ctx context.Context, now time.Time, limit int, until func(tries int) time.Time) ([]user.Notice, error)
-	// FinishNotice ends a notice that was claimed, with the error that it died of, "" where it was sent, and takes its address
-	// out. It does nothing where a later claim has it.
+	ClaimNotices(ctx context.Context, now time.Time, limit int, until func(tries int) time.Time) (
+		[]user.Notice, error)
+	// FinishNotice ends a notice that was claimed, with the error that it died of, "" where it was
+	// sent, and takes its address out. It does nothing where a later claim has it.
 	FinishNotice(ctx context.Context, n user.Notice, lastError string) error
 }
 

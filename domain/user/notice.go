@@ -17,8 +17,9 @@ const (
 	NoticePayoutTarget  NoticeKind = "payout_target_used"
 )
 
-// Notice is a mail that tells the owner of an act on their identity, so that they learn of one that was not theirs. It is sent
-// whether or not they want mail about payments, to an address as it was at the act.
+// Notice is a mail that tells the owner of an act on their identity, so that they learn of one that
+// was not theirs. It is sent whether or not they want mail about payments, to an address as it was
+// at the act.
 type Notice struct {
 	ID        uuid.UUID
 	UserID    uuid.UUID
@@ -29,8 +30,8 @@ type Notice struct {
 	Fence     int64
 }
 
-// MaxNotices is how many notices of a user are made within NoticesWithin: whoever changes addresses must not send mail to strangers
-// at will.
+// MaxNotices is how many notices of a user are made within NoticesWithin: whoever changes addresses
+// must not send mail to strangers at will.
 const (
 	MaxNotices    = 20
 	NoticesWithin = time.Hour

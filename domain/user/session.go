@@ -28,8 +28,9 @@ type Session struct {
 }
 
 const (
-	// RepeatGrace is how long a used refresh token may be shown again: by a second tab, or by a client that lost the answer. Whoever
-	// shows it gets the token that it was exchanged for, so that there is still one at a time, and a later reuse still tells of theft.
+	// RepeatGrace is how long a used refresh token may be shown again: by a second tab, or by a client
+	// that lost the answer. Whoever shows it gets the token that it was exchanged for, so that there
+	// is still one at a time, and a later reuse still tells of theft.
 	RepeatGrace = 10 * time.Second
 	// MaxSessions is how many sessions of a user are open; one more ends the oldest.
 	MaxSessions = 50
@@ -59,14 +60,16 @@ type Standing struct {
 
 // SessionStore keeps sessions. Errors are internal, or errs.Unavailable when the store is away.
 type SessionStore interface {
-	// StartSession stores the first token of a new family, and ends the oldest of more than MaxSessions.
-	// errs.Unauthenticated "invalid_credentials" when the user was deleted or the token generation moved since u was read: its
-	// password may be another now.
+	// StartSession stores the first token of a new family, and ends the oldest of more than
+	// MaxSessions. errs.Unauthenticated "invalid_credentials" when the user was deleted or the token
+	// generation moved since u was read: its password may be another now.
 	StartSession(ctx context.Context, u User, t RefreshToken, act Audit) error
-	// RotateSession exchanges the token with the hash for next, whose Family, UserID and ExpiresAt it fills. For a repeat it
-	// returns in place of next the one that the shown token was exchanged for, which has one of the hashes in nexts. Reuse ends
-	// the family in the same commit. The user is the owner of the shown token where it is known.
-	RotateSession(ctx context.Context, hash string, next RefreshToken, nexts []string, act Audit) (User, RefreshToken, Rotation, error)
+	// RotateSession exchanges the token with the hash for next, whose Family, UserID and ExpiresAt it
+	// fills. For a repeat it returns in place of next the one that the shown token was exchanged for,
+	// which has one of the hashes in nexts. Reuse ends the family in the same commit. The user is the
+	// owner of the shown token where it is known.
+	RotateSession(ctx context.Context, hash string, next RefreshToken, nexts []string, act Audit) (
+		User, RefreshToken, Rotation, error)
 	// EndSession revokes a family; ending it again, or one that is unknown, is no error.
 	EndSession(ctx context.Context, family uuid.UUID, act Audit) error
 	// EndSessionOf revokes an open session of the user. errs.NotFound.

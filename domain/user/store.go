@@ -18,7 +18,8 @@ type Audit struct {
 	Address string // the client's network address
 	Request string // the request's id
 	At      time.Time
-	// Notices are stored with the act. More than MaxNotices are errs.Limited "too_many_changes", and nothing is done.
+	// Notices are stored with the act. More than MaxNotices are errs.Limited "too_many_changes", and
+	// nothing is done.
 	Notices []Notice
 }
 

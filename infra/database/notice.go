@@ -36,12 +36,13 @@ func addNotices(tx *gorm.DB, notices []user.Notice) error {
 	}
 	rows := make([]noticeRow, len(notices))
 	for i, n := range notices {
-		rows[i] = noticeRow{ID: n.ID, UserID: n.UserID, Kind: string(n.Kind), Address: n.Address, Status: "pending",
-			NextAttemptAt: momentOf(n.CreatedAt), Created: momentOf(n.CreatedAt)}
+		rows[i] = noticeRow{ID: n.ID, UserID: n.UserID, Kind: string(n.Kind), Address: n.Address,
+			Status: "pending", NextAttemptAt: momentOf(n.CreatedAt), Created: momentOf(n.CreatedAt)}
 	}
 	var recent int64
 	since := momentOf(notices[0].CreatedAt.Add(-user.NoticesWithin))
-	err := tx.Model(&noticeRow{}).Where("user_id = ? AND created_at > ?", notices[0].UserID, since).Count(&recent).Error
+	err := tx.Model(&noticeRow{}).
+		Where("user_id = ? AND created_at > ?", notices[0].UserID, since).Count(&recent).Error
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,8 @@ func addNotices(tx *gorm.DB, notices []user.Notice) error {
 }
 
 // ClaimNotices implements mail.NoticeStore.
-func (s *Mails) ClaimNotices(ctx context.Context, now time.Time, limit int, until func(tries int) time.Time) ([]user.Notice, error) {
+func (s *Mails) ClaimNotices(ctx context.Context, now time.Time, limit int,
+	until func(tries int) time.Time) ([]user.Notice, error) {
 	rows, err := claim(ctx, s.db, "notices", now, limit, func(plan *plan, row *noticeRow) {
 		row.NextAttemptAt = plan.add(row.ID, until(row.Tries))
 		row.Tries, row.Fence = row.Tries+1, row.Fence+1
@@ -63,8 +65,8 @@ func (s *Mails) ClaimNotices(ctx context.Context, now time.Time, limit int, unti
 	}
 	claimed := make([]user.Notice, len(rows))
 	for i, r := range rows {
-		claimed[i] = user.Notice{ID: r.ID, UserID: r.UserID, Kind: user.NoticeKind(r.Kind), Address: r.Address, CreatedAt: r.Created.at,
-			Tries: r.Tries, Fence: r.Fence}
+		claimed[i] = user.Notice{ID: r.ID, UserID: r.UserID, Kind: user.NoticeKind(r.Kind),
+			Address: r.Address, CreatedAt: r.Created.at, Tries: r.Tries, Fence: r.Fence}
 	}
 	return claimed, nil
 }
@@ -75,7 +77,9 @@ func (s *Mails) FinishNotice(ctx context.Context, n user.Notice, lastError strin
 	if lastError != "" {
 		status = "dead"
 	}
-	return toErrs("finish notice", s.db.Writer().WithContext(ctx).Exec(`UPDATE notices SET status = ?, last_error = ?, address = '',
-		next_attempt_at = NULL, finished_at = ? WHERE id = ? AND fence = ? AND status = 'pending'`,
-		status, lastError, momentOf(s.now()), n.ID, n.Fence).Error)
+	err := s.db.Writer().WithContext(ctx).Exec(`UPDATE notices SET status = ?, last_error = ?,
+		address = '', next_attempt_at = NULL, finished_at = ?
+		WHERE id = ? AND fence = ? AND status = 'pending'`,
+		status, lastError, momentOf(s.now()), n.ID, n.Fence).Error
+	return toErrs("finish notice", err)
 }

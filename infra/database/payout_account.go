@@ -112,7 +112,8 @@ func tellOfPayoutAccount(tx *gorm.DB, a account.PayoutAccount) error {
 	if err != nil {
 		return err
 	}
-	return addNotices(tx, []user.Notice{{ID: id, UserID: a.UserID, Kind: user.NoticePayoutAccount, Address: owner.Email(), CreatedAt: a.CreatedAt}})
+	return addNotices(tx, []user.Notice{{ID: id, UserID: a.UserID, Kind: user.NoticePayoutAccount,
+		Address: owner.Email(), CreatedAt: a.CreatedAt}})
 }
 
 // UpdatePayoutAccount implements account.PayoutAccounts. Of two updates the one with the later time stays.

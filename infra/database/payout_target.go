@@ -25,16 +25,19 @@ type payoutTargetRow struct {
 
 func (payoutTargetRow) TableName() string { return "payout_targets" }
 
-// Use notes that a user has money paid out to a target, and tells them by mail where it is a new one. The target has the
-// fingerprints, of one key each; the first is kept. errs.Limited where the user was told too often.
-func (s *PayoutTargets) Use(ctx context.Context, userID uuid.UUID, fingerprints []string, at time.Time) error {
+// Use notes that a user has money paid out to a target, and tells them by mail where it is a new
+// one. The target has the fingerprints, of one key each; the first is kept. errs.Limited where the
+// user was told too often.
+func (s *PayoutTargets) Use(ctx context.Context, userID uuid.UUID, fingerprints []string,
+	at time.Time) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return err
 	}
 	return toErrs("note payout target", s.db.inTx(ctx, func(tx *gorm.DB) error {
 		var known int64
-		err := tx.Model(&payoutTargetRow{}).Where("user_id = ? AND fingerprint IN ?", userID, fingerprints).Count(&known).Error
+		err := tx.Model(&payoutTargetRow{}).
+			Where("user_id = ? AND fingerprint IN ?", userID, fingerprints).Count(&known).Error
 		if err != nil || known > 0 {
 			return err
 		}

@@ -53,13 +53,15 @@ func (s *Users) StartSession(ctx context.Context, u user.User, t user.RefreshTok
 
 // open is the tokens of a user's open sessions: each session has one.
 func open(tx *gorm.DB, userID uuid.UUID, now time.Time) *gorm.DB {
-	return tx.Model(&refreshTokenRow{}).Where("user_id = ? AND used_at IS NULL AND revoked_at IS NULL AND expires_at > ?", userID, now)
+	return tx.Model(&refreshTokenRow{}).
+		Where("user_id = ? AND used_at IS NULL AND revoked_at IS NULL AND expires_at > ?", userID, now)
 }
 
 // endOldest makes room for one more session. The ids of sessions are in the order of their logins.
 func endOldest(tx *gorm.DB, userID uuid.UUID, now time.Time) error {
 	var families []uuid.UUID
-	if err := open(tx, userID, now).Order("family_id").Pluck("family_id", &families).Error; err != nil {
+	err := open(tx, userID, now).Order("family_id").Pluck("family_id", &families).Error
+	if err != nil {
 		return err
 	}
 	for i := range max(0, len(families)-user.MaxSessions+1) {
@@ -71,9 +73,12 @@ func endOldest(tx *gorm.DB, userID uuid.UUID, now time.Time) error {
 }
 
 // Sessions implements user.SessionStore.
-func (s *Users) Sessions(ctx context.Context, userID uuid.UUID, now time.Time) ([]user.Session, error) {
+func (s *Users) Sessions(ctx context.Context, userID uuid.UUID, now time.Time) (
+	[]user.Session, error) {
 	var rows []refreshTokenRow
-	if err := open(s.db.Reader().WithContext(ctx), userID, now).Order("family_id DESC").Limit(2 * user.MaxSessions).Find(&rows).Error; err != nil {
+	err := open(s.db.Reader().WithContext(ctx), userID, now).Order("family_id DESC").
+		Limit(2 * user.MaxSessions).Find(&rows).Error
+	if err != nil {
 		return nil, toErrs("list sessions", err)
 	}
 	sessions := make([]user.Session, len(rows))
@@ -90,7 +95,8 @@ func (s *Users) EndSessionOf(ctx context.Context, userID, family uuid.UUID, act 
 			return err
 		}
 		var found int64
-		if err := open(tx, userID, act.At).Where("family_id = ?", family).Count(&found).Error; err != nil {
+		err := open(tx, userID, act.At).Where("family_id = ?", family).Count(&found).Error
+		if err != nil {
 			return err
 		}
 		if found == 0 {
@@ -110,8 +116,9 @@ func (s *Users) EndOtherSessions(ctx context.Context, userID, but uuid.UUID, act
 		if _, err := lockUser(tx, userID); err != nil {
 			return err
 		}
-		if err := tx.Exec("UPDATE refresh_tokens SET revoked_at = ? WHERE user_id = ? AND family_id <> ? AND revoked_at IS NULL",
-			act.At, userID, but).Error; err != nil {
+		err := tx.Exec(`UPDATE refresh_tokens SET revoked_at = ?
+			WHERE user_id = ? AND family_id <> ? AND revoked_at IS NULL`, act.At, userID, but).Error
+		if err != nil {
 			return err
 		}
 		return appendAudit(tx, act)
@@ -120,7 +127,8 @@ func (s *Users) EndOtherSessions(ctx context.Context, userID, but uuid.UUID, act
 }
 
 // RotateSession implements user.SessionStore.
-func (s *Users) RotateSession(ctx context.Context, hash string, next user.RefreshToken, nexts []string, act user.Audit) (
+func (s *Users) RotateSession(ctx context.Context, hash string, next user.RefreshToken,
+	nexts []string, act user.Audit) (
 	u user.User, stored user.RefreshToken, outcome user.Rotation, err error) {
 	stored = next
 	err = s.db.inTx(ctx, func(tx *gorm.DB) error {
@@ -132,7 +140,8 @@ func (s *Users) RotateSession(ctx context.Context, hash string, next user.Refres
 		if err != nil {
 			return err
 		}
-		stored.Family, stored.UserID, stored.ExpiresAt = shown.FamilyID, shown.UserID, shown.ExpiresAt.UTC()
+		stored.Family, stored.UserID = shown.FamilyID, shown.UserID
+		stored.ExpiresAt = shown.ExpiresAt.UTC()
 		if u, err = lockUser(tx, shown.UserID); err != nil {
 			if errs.KindOf(err) == errs.NotFound {
 				return nil
@@ -178,16 +187,19 @@ func rotate(tx *gorm.DB, shownID uuid.UUID, next user.RefreshToken, act user.Aud
 	return user.RotationDone, tx.Create(&row).Error
 }
 
-// exchangedFor finds the token that the shown one was exchanged for. There is none where a server of before has drawn it, or the
-// keys are others now: that tab is refused, and the session goes on with the other one.
-func exchangedFor(tx *gorm.DB, family uuid.UUID, hashes []string) (user.RefreshToken, user.Rotation, error) {
+// exchangedFor finds the token that the shown one was exchanged for. There is none where a server
+// of before has drawn it, or the keys are others now: that tab is refused, and the session goes on
+// with the other one.
+func exchangedFor(tx *gorm.DB, family uuid.UUID, hashes []string) (
+	user.RefreshToken, user.Rotation, error) {
 	var row refreshTokenRow
 	err := tx.Where("token_hash IN ? AND family_id = ?", hashes, family).Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return user.RefreshToken{}, user.RotationRefused, nil
 	}
-	return user.RefreshToken{ID: row.ID, Family: row.FamilyID, UserID: row.UserID, Hash: row.TokenHash, CreatedAt: row.CreatedAt.UTC(),
-		ExpiresAt: row.ExpiresAt.UTC(), Used: row.UsedAt != nil}, user.RotationRepeated, err
+	return user.RefreshToken{ID: row.ID, Family: row.FamilyID, UserID: row.UserID,
+		Hash: row.TokenHash, CreatedAt: row.CreatedAt.UTC(), ExpiresAt: row.ExpiresAt.UTC(),
+		Used: row.UsedAt != nil}, user.RotationRepeated, err
 }
 
 // EndSession implements user.SessionStore.

@@ -166,7 +166,8 @@ func TestS12_ExpiredAndRacingRefreshTokens(t *testing.T) {
 	})
 }
 
-// TestS73_SessionsAreFewAndEnd: one more than the most ends the oldest; each has its end from the login on; a user ends their own.
+// TestS73_SessionsAreFewAndEnd: one more than the most ends the oldest; each has its end from the
+// login on; a user ends their own.
 func TestS73_SessionsAreFewAndEnd(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		ctx, users := context.Background(), database.NewUsers(db)

@@ -21,8 +21,9 @@ const (
 	deviceBody     = 16 + 16 + 8 // user, device, time
 )
 
-// A device token says that its holder logged in as a user before. It opens nothing: a login that shows it is throttled apart from
-// those of others. It is signed, so that every server knows it, after a restart too, and nothing is stored.
+// A device token says that its holder logged in as a user before. It opens nothing: a login that
+// shows it is throttled apart from those of others. It is signed, so that every server knows it,
+// after a restart too, and nothing is stored.
 
 // device returns the token for the user of a device, uuid.Nil for a new one.
 func (r *keyring) device(userID, device uuid.UUID, now time.Time) (string, error) {
@@ -48,7 +49,8 @@ func (r *keyring) knownDevice(text string, userID uuid.UUID, now time.Time) (uui
 	if err != nil || len(token) != deviceBody+sha256.Size || !bytes.Equal(token[:16], userID[:]) {
 		return uuid.Nil, false
 	}
-	issued := time.Unix(int64(binary.BigEndian.Uint64(token[32:])), 0) //nolint:gosec // it was signed here
+	seconds := binary.BigEndian.Uint64(token[32:])
+	issued := time.Unix(int64(seconds), 0) //nolint:gosec // it was signed here
 	for id := range r.secrets {
 		if hmac.Equal(r.deviceMAC(id, token[:deviceBody]), token[deviceBody:]) {
 			return uuid.UUID(token[16:32]), now.Sub(issued) < deviceLifetime

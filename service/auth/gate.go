@@ -15,8 +15,8 @@ const (
 	maxQueued          = 1024
 )
 
-// gate lets so many through at once. The others wait, and their networks take turns: who sends many waits behind the others, and
-// not the others behind them.
+// gate lets so many through at once. The others wait, and their networks take turns: who sends many
+// waits behind the others, and not the others behind them.
 type gate struct {
 	mu     sync.Mutex
 	free   int
@@ -27,7 +27,8 @@ type gate struct {
 
 func newGate(atOnce int) *gate { return &gate{free: atOnce, queues: map[string][]chan struct{}{}} }
 
-// enter waits for a place until ctx ends, and returns what gives the place back. errs.Unavailable "overloaded".
+// enter waits for a place until ctx ends, and returns what gives the place back. errs.Unavailable
+// "overloaded".
 func (g *gate) enter(ctx context.Context, network string) (leave func(), err error) {
 	place, err := g.queue(network)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"florin/domain/user"
 )
 
-// guessAtOnce sends so many wrong passwords at the same time and returns how many of them were compared.
+// guessAtOnce sends so many wrong passwords at the same time and returns how many of them were
+// compared.
 func guessAtOnce(n int, guess func(n int) error) int64 {
 	var compared atomic.Int64
 	var all sync.WaitGroup
@@ -55,8 +56,8 @@ func TestS65_GuessesAtTheSameTimeAreCounted(t *testing.T) {
 	require.LessOrEqual(t, compared, int64(100), "of one user, from 150 addresses")
 }
 
-// TestS66_TheOwnerLogsInWhileOthersGuess: three attackers guess all the time, each from an address of its own; the owner comes
-// from an address that was never seen.
+// TestS66_TheOwnerLogsInWhileOthersGuess: three attackers guess all the time, each from an address
+// of its own; the owner comes from an address that was never seen.
 func TestS66_TheOwnerLogsInWhileOthersGuess(t *testing.T) {
 	b := newBench(t)
 	ctx := context.Background()
@@ -81,7 +82,8 @@ func TestS66_TheOwnerLogsInWhileOthersGuess(t *testing.T) {
 	require.LessOrEqual(t, guesses, 60, "and guessing stays slow")
 }
 
-// TestS66_OneAddressOfManyUsers: what one user behind an address mistypes keeps nobody else there out.
+// TestS66_OneAddressOfManyUsers: what one user behind an address mistypes keeps nobody else there
+// out.
 func TestS66_OneAddressOfManyUsers(t *testing.T) {
 	b := newBench(t)
 	ctx := context.Background()
@@ -96,7 +98,8 @@ func TestS66_OneAddressOfManyUsers(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestS66_DeviceTokensOutliveARestart: a login with a device token is throttled apart, also by a server that was just started.
+// TestS66_DeviceTokensOutliveARestart: a login with a device token is throttled apart, also by a
+// server that was just started.
 func TestS66_DeviceTokensOutliveARestart(t *testing.T) {
 	b := newBench(t)
 	ctx := context.Background()
@@ -195,7 +198,8 @@ func TestS62_NetworksTakeTurns(t *testing.T) {
 	require.Empty(t, g.turns)
 }
 
-// TestF160_PasswordsAreTheSameHoweverTheyAreTyped: composed and decomposed accents, full-width letters.
+// TestF160_PasswordsAreTheSameHoweverTheyAreTyped: composed and decomposed accents, full-width
+// letters.
 func TestF160_PasswordsAreTheSameHoweverTheyAreTyped(t *testing.T) {
 	p := NewPasswords(Cost{MemoryKiB: 8, Passes: 1}, 2, 0)
 	ctx := context.Background()

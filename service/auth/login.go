@@ -13,9 +13,10 @@ import (
 // anonymous is the actor of an act before anybody proved who it is.
 const anonymous = "anonymous"
 
-// Login exchanges a username or email and a password for a new session. An unknown user and a wrong password are
-// the same errs.Unauthenticated "invalid_credentials", and take as long. errs.Limited after too many failures: those of others
-// count only for a login without a device token of the user.
+// Login exchanges a username or email and a password for a new session. An unknown user and a wrong
+// password are the same errs.Unauthenticated "invalid_credentials", and take as long. errs.Limited
+// after too many failures: those of others count only for a login without a device token of the
+// user.
 func (s *Service) Login(ctx context.Context, identity, password string, from user.Origin) (Tokens, error) {
 	identity = normalIdentity(identity)
 	if len(identity) > user.MaxEmail {

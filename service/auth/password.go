@@ -30,8 +30,9 @@ type Cost struct {
 // StandardCost is OWASP's minimum for argon2id with one lane. Tests alone may do with less.
 var StandardCost = Cost{MemoryKiB: 19 * 1024, Passes: 2}
 
-// Passwords hashes and verifies passwords with argon2id. As each hash takes 19 MiB, few run together; the others wait up to the
-// bound and are then refused. Logins have places of their own, and at each gate the networks take turns.
+// Passwords hashes and verifies passwords with argon2id. As each hash takes 19 MiB, few run
+// together; the others wait up to the bound and are then refused. Logins have places of their own,
+// and at each gate the networks take turns.
 type Passwords struct {
 	cost   Cost
 	prefix string // of the PHC strings at this cost
@@ -41,8 +42,8 @@ type Passwords struct {
 	dummy  string
 }
 
-// NewPasswords returns a hasher at the cost for so many concurrent hashes of logins (2 when below 1), half as many of everything
-// else, and a wait (8 s when 0).
+// NewPasswords returns a hasher at the cost for so many concurrent hashes of logins (2 when below
+// 1), half as many of everything else, and a wait (8 s when 0).
 func NewPasswords(cost Cost, loginsAtOnce int, wait time.Duration) *Passwords {
 	if loginsAtOnce < 1 {
 		loginsAtOnce = 2
@@ -50,16 +51,20 @@ func NewPasswords(cost Cost, loginsAtOnce int, wait time.Duration) *Passwords {
 	if wait == 0 {
 		wait = 8 * time.Second
 	}
-	p := &Passwords{cost: cost, logins: newGate(loginsAtOnce), others: newGate((loginsAtOnce + 1) / 2), wait: wait,
-		prefix: fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, cost.MemoryKiB, cost.Passes, lanes)}
+	p := &Passwords{cost: cost, wait: wait,
+		logins: newGate(loginsAtOnce), others: newGate((loginsAtOnce + 1) / 2),
+		prefix: fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$",
+			argon2.Version, cost.MemoryKiB, cost.Passes, lanes)}
 	p.dummy = p.encode(make([]byte, saltBytes), make([]byte, digestBytes))
 	return p
 }
 
-// Normal is the form in which a password is hashed: NFKC, in which it is the same however a keyboard composes it.
+// Normal is the form in which a password is hashed: NFKC, in which it is the same however a
+// keyboard composes it.
 func Normal(password string) string { return norm.NFKC.String(password) }
 
-// Hash returns the PHC string of a password for whoever asks from the network. errs.Unavailable when too many hashes wait already.
+// Hash returns the PHC string of a password for whoever asks from the network. errs.Unavailable
+// when too many hashes wait already.
 func (p *Passwords) Hash(ctx context.Context, password, network string) (string, error) {
 	leave, err := p.enter(ctx, p.others, network)
 	if err != nil {
@@ -73,9 +78,10 @@ func (p *Passwords) Hash(ctx context.Context, password, network string) (string,
 	return p.encode(salt, p.derive(Normal(password), salt)), nil
 }
 
-// verify says whether the password belongs to the hash. With an empty or unusable hash it takes as long and says
-// no, so that an unknown user cannot be told from a wrong password. Hashes from before passwords were normalised are of what was
-// typed, which is tried second. errs.Unavailable as Hash.
+// verify says whether the password belongs to the hash. With an empty or unusable hash it takes as
+// long and says no, so that an unknown user cannot be told from a wrong password. Hashes from
+// before passwords were normalised are of what was typed, which is tried second. errs.Unavailable
+// as Hash.
 func (p *Passwords) verify(ctx context.Context, g guess, hash, password string) (bool, error) {
 	at := p.logins
 	if g.confirms {

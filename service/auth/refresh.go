@@ -11,12 +11,14 @@ import (
 	"florin/domain/user"
 )
 
-// maxRepeats bounds how many exchanges a repeat is carried along; each took place within user.RepeatGrace.
+// maxRepeats bounds how many exchanges a repeat is carried along; each took place within
+// user.RepeatGrace.
 const maxRepeats = 8
 
-// Refresh exchanges a refresh token for the next pair. A token that was used within user.RepeatGrace gets the same next token
-// again; one that was used before ends its whole session, because one of the two who showed it stole it.
-// errs.Unauthenticated "invalid_refresh_token" in every refused case.
+// Refresh exchanges a refresh token for the next pair. A token that was used within
+// user.RepeatGrace gets the same next token again; one that was used before ends its whole session,
+// because one of the two who showed it stole it. errs.Unauthenticated "invalid_refresh_token" in
+// every refused case.
 func (s *Service) Refresh(ctx context.Context, refresh string, from user.Origin) (Tokens, error) {
 	for range maxRepeats {
 		tokens, next, err := s.exchange(ctx, refresh, from)
@@ -29,7 +31,8 @@ func (s *Service) Refresh(ctx context.Context, refresh string, from user.Origin)
 }
 
 // exchange is one step of a refresh. next is the text of a token that is used already in its turn.
-func (s *Service) exchange(ctx context.Context, refresh string, from user.Origin) (tokens Tokens, next string, err error) {
+func (s *Service) exchange(ctx context.Context, refresh string, from user.Origin) (
+	tokens Tokens, next string, err error) {
 	if !strings.HasPrefix(refresh, refreshPrefix) {
 		return Tokens{}, "", refusedRefresh()
 	}

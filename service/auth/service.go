@@ -105,9 +105,11 @@ func (s *Service) Verify(ctx context.Context, token string) (user.Principal, err
 	return principal, nil
 }
 
-// Confirm checks the password of a user who is logged in already, before something that cannot be undone.
-// errs.Unauthenticated "wrong_password"; errs.Limited after too many failures in the caller's session.
-func (s *Service) Confirm(ctx context.Context, caller user.Principal, u user.User, password string, from user.Origin) error {
+// Confirm checks the password of a user who is logged in already, before something that cannot be
+// undone. errs.Unauthenticated "wrong_password"; errs.Limited after too many failures in the
+// caller's session.
+func (s *Service) Confirm(ctx context.Context, caller user.Principal, u user.User,
+	password string, from user.Origin) error {
 	right, err := s.guess(ctx, guess{account: u.ID().String(), network: network(from.Address),
 		credential: "session " + caller.SessionID.String(), confirms: true}, u, password)
 	if err != nil {

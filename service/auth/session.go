@@ -43,7 +43,8 @@ func sessionStart(id uuid.UUID) time.Time {
 // sessionEnd is when the session ends whatever happens.
 func sessionEnd(id uuid.UUID) time.Time { return sessionStart(id).Add(SessionLifetime) }
 
-// newRefreshToken draws 256 random bits: the text of a session's first token, and the row that keeps its hash.
+// newRefreshToken draws 256 random bits: the text of a session's first token, and the row that
+// keeps its hash.
 func newRefreshToken(now time.Time) (string, user.RefreshToken, error) {
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {
@@ -60,11 +61,13 @@ func newRow(text string, now time.Time) (user.RefreshToken, error) {
 		return user.RefreshToken{}, fmt.Errorf("draw refresh token id: %w", err)
 	}
 	now = now.UTC().Truncate(time.Microsecond)
-	return user.RefreshToken{ID: id, Hash: hashRefresh(text), CreatedAt: now, ExpiresAt: now.Add(SessionLifetime)}, nil
+	return user.RefreshToken{ID: id, Hash: hashRefresh(text),
+		CreatedAt: now, ExpiresAt: now.Add(SessionLifetime)}, nil
 }
 
-// next is the text of the token that a refresh token is exchanged for. It follows from the shown one and a key, so that every
-// server gives a repeat the same one although none keeps it; whoever has the shown one and no key learns nothing of it.
+// next is the text of the token that a refresh token is exchanged for. It follows from the shown
+// one and a key, so that every server gives a repeat the same one although none keeps it; whoever
+// has the shown one and no key learns nothing of it.
 func (r *keyring) next(id, refresh string) string {
 	mac := hmac.New(sha256.New, r.derived(id, "florin refresh token"))
 	mac.Write([]byte(refresh))

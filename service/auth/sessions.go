@@ -26,7 +26,8 @@ func (s *Service) Sessions(ctx context.Context, who user.Principal) ([]user.Sess
 }
 
 // EndSession ends one of the caller's open sessions, as a logout in it does. errs.NotFound.
-func (s *Service) EndSession(ctx context.Context, who user.Principal, session uuid.UUID, from user.Origin) error {
+func (s *Service) EndSession(ctx context.Context, who user.Principal, session uuid.UUID,
+	from user.Origin) error {
 	act, err := s.act(who.UserID.String(), "session.ended", who.UserID.String(), from)
 	if err != nil {
 		return err
@@ -40,7 +41,8 @@ func (s *Service) EndSession(ctx context.Context, who user.Principal, session uu
 }
 
 // EndOtherSessions ends all sessions of the caller but the one that the request comes from.
-func (s *Service) EndOtherSessions(ctx context.Context, who user.Principal, from user.Origin) error {
+func (s *Service) EndOtherSessions(ctx context.Context, who user.Principal,
+	from user.Origin) error {
 	act, err := s.act(who.UserID.String(), "session.ended", who.UserID.String(), from)
 	if err != nil {
 		return err

@@ -9,14 +9,15 @@ import (
 )
 
 const (
-	// freeFailures is how many wrong passwords one party may send for an account before it has to wait.
+	// freeFailures is how many wrong passwords one party may send for an account before it has to
+	// wait.
 	freeFailures = 10
 	// maxDelay is where the growing delay of a party ends.
 	maxDelay = 15 * time.Minute
 	// forgetAfter is when the failures of a party are no longer counted.
 	forgetAfter = time.Hour
-	// What a network may get wrong on all accounts together, and all unknown parties on one account: so many at once, and then
-	// one after each pause.
+	// What a network may get wrong on all accounts together, and all unknown parties on one account:
+	// so many at once, and then one after each pause.
 	networkFailures, networkPause = 100, 6 * time.Second
 	accountFailures, accountPause = 100, time.Minute
 	// A network that logged in passes the account's delay for this long.
@@ -24,8 +25,9 @@ const (
 	maxTracked = 20_000
 )
 
-// guess is one try of a password. Whoever tries is a party: a network, or, where credential is set, the holder of a device token
-// or of a session of the account, wherever it is. A guess that fails delays its own party alone.
+// guess is one try of a password. Whoever tries is a party: a network, or, where credential is set,
+// the holder of a device token or of a session of the account, wherever it is. A guess that fails
+// delays its own party alone.
 type guess struct {
 	account, network string
 	credential       string
@@ -40,8 +42,9 @@ func (g guess) party() [2]string {
 	return [2]string{g.account, g.network}
 }
 
-// throttle counts failed passwords in the memory of this process: it slows guessing down; what must hold across servers is the
-// cost of the hash. A guess that runs counts as failed until it ends, so that guesses sent together gain nothing.
+// throttle counts failed passwords in the memory of this process: it slows guessing down; what must
+// hold across servers is the cost of the hash. A guess that runs counts as failed until it ends, so
+// that guesses sent together gain nothing.
 type throttle struct {
 	mu       sync.Mutex
 	parties  map[[2]string]*tries
@@ -51,8 +54,8 @@ type throttle struct {
 }
 
 func newThrottle() *throttle {
-	return &throttle{parties: map[[2]string]*tries{}, networks: map[string]*drip{}, accounts: map[string]*drip{},
-		known: map[[2]string]time.Time{}}
+	return &throttle{parties: map[[2]string]*tries{}, networks: map[string]*drip{},
+		accounts: map[string]*drip{}, known: map[[2]string]time.Time{}}
 }
 
 // begin admits one guess or returns errs.Limited. Each admitted guess is ended with one call of its result.
@@ -62,7 +65,8 @@ func (t *throttle) begin(g guess, now time.Time) error {
 	party := t.party(g, now)
 	network, account := t.drips(g, now)
 	wait := party.wait(now)
-	// Who shows a credential is counted by it: what others do at the same network or to the same account does not delay it.
+	// Who shows a credential is counted by it: what others do at the same network or to the same
+	// account does not delay it.
 	if g.credential == "" {
 		wait = max(wait, network.wait(now))
 		if now.Sub(t.known[g.party()]) >= knownFor {
@@ -135,8 +139,10 @@ func (t *throttle) drips(g guess, now time.Time) (network, account *drip) {
 		}
 		return delayed
 	}
-	return tracked(t.networks, g.network, importance, &drip{most: networkFailures, pause: networkPause}),
-		tracked(t.accounts, g.account, importance, &drip{most: accountFailures, pause: accountPause})
+	ofNetwork := &drip{most: networkFailures, pause: networkPause}
+	ofAccount := &drip{most: accountFailures, pause: accountPause}
+	return tracked(t.networks, g.network, importance, ofNetwork),
+		tracked(t.accounts, g.account, importance, ofAccount)
 }
 
 // rank is how much a counter counts when there is no room for all.
@@ -148,8 +154,8 @@ const (
 	delayed
 )
 
-// tracked finds the counter of the key or adds the fresh one. A full group drops what counts least: what is forgotten anyway,
-// then what delays nobody yet, then all.
+// tracked finds the counter of the key or adds the fresh one. A full group drops what counts least:
+// what is forgotten anyway, then what delays nobody yet, then all.
 func tracked[K comparable, E any](group map[K]*E, key K, importance func(*E) rank, fresh *E) *E {
 	if entry, found := group[key]; found {
 		return entry
@@ -183,8 +189,8 @@ func (e *tries) fail(now time.Time) {
 	e.last = now
 }
 
-// wait is how long the next guess has to wait: 1 s after the free ones, doubled by each further failure. Past the free ones,
-// guesses go one at a time.
+// wait is how long the next guess has to wait: 1 s after the free ones, doubled by each further
+// failure. Past the free ones, guesses go one at a time.
 func (e *tries) wait(now time.Time) time.Duration {
 	failures := e.failures
 	if now.Sub(e.last) > forgetAfter {
@@ -203,7 +209,8 @@ func (e *tries) wait(now time.Time) time.Duration {
 	return max(0, delay-now.Sub(e.last))
 }
 
-// drip takes so many failures at once and forgets one after each pause. full is when all are forgotten.
+// drip takes so many failures at once and forgets one after each pause. full is when all are
+// forgotten.
 type drip struct {
 	most    int
 	pause   time.Duration

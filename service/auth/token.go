@@ -90,8 +90,10 @@ func keyID(secret string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// sign issues an access token that lives from now. It is good at once, also on a server whose clock is a little behind.
-func (r *keyring) sign(u user.User, session uuid.UUID, now time.Time, lives time.Duration) (string, error) {
+// sign issues an access token that lives from now. It is good at once, also on a server whose clock
+// is a little behind.
+func (r *keyring) sign(u user.User, session uuid.UUID, now time.Time, lives time.Duration) (
+	string, error) {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return "", fmt.Errorf("draw token id: %w", err)
@@ -125,7 +127,8 @@ func (r *keyring) read(text string, now time.Time) (user.Principal, int64, error
 		return user.Principal{}, 0, fmt.Errorf("%w: %w", errBadToken, err)
 	}
 	if body.Type != accessType || body.ID == "" || body.IssuedAt == nil || body.NotBefore == nil ||
-		body.IssuedAt.After(now.Add(clockSkew)) || body.ExpiresAt.Sub(body.IssuedAt.Time) > AccessLifetime {
+		body.IssuedAt.After(now.Add(clockSkew)) ||
+		body.ExpiresAt.Sub(body.IssuedAt.Time) > AccessLifetime {
 		return user.Principal{}, 0, errBadToken
 	}
 	userID, err := uuid.Parse(body.Subject)

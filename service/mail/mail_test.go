@@ -223,7 +223,8 @@ func TestS50_WhatStrangersWroteIsHarmless(t *testing.T) {
 	})
 }
 
-// TestS68_NoticesGoOutAndForgetTheirAddress: to an address as it was at the act, to users who want no mail about payments too.
+// TestS68_NoticesGoOutAndForgetTheirAddress: to an address as it was at the act, to users who want
+// no mail about payments too.
 func TestS68_NoticesGoOutAndForgetTheirAddress(t *testing.T) {
 	onBoth(t, func(b *bench) {
 		t, users := b.t, database.NewUsers(b.db)

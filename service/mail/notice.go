@@ -14,14 +14,16 @@ import (
 	"florin/pkg/eventbus"
 )
 
-// sendNotices sends the notices that are due and returns how many it took up. A notice is a matter of hours: one that cannot be
-// sent in as many tries as a mail is given up, with an error in the log, and nobody redrives it.
+// sendNotices sends the notices that are due and returns how many it took up. A notice is a matter
+// of hours: one that cannot be sent in as many tries as a mail is given up, with an error in the
+// log, and nobody redrives it.
 func (s *Service) sendNotices(ctx context.Context) (int, error) {
 	if s.Notices == nil {
 		return 0, nil
 	}
 	now := s.Clock()
-	claimed, err := s.Notices.ClaimNotices(ctx, now, s.Batch, func(tries int) time.Time { return now.Add(retryAfter(tries)) })
+	again := func(tries int) time.Time { return now.Add(retryAfter(tries)) }
+	claimed, err := s.Notices.ClaimNotices(ctx, now, s.Batch, again)
 	if err != nil {
 		return 0, err
 	}
@@ -30,7 +32,8 @@ func (s *Service) sendNotices(ctx context.Context) (int, error) {
 	for _, n := range claimed {
 		work.Go(func() error {
 			if err := s.notice(ctx, n); err != nil {
-				s.Log.WarnContext(ctx, "notice not settled yet", "notice_id", n.ID.String(), "user_id", n.UserID.String(), "error", err)
+				s.Log.WarnContext(ctx, "notice not settled yet", "notice_id", n.ID.String(),
+					"user_id", n.UserID.String(), "error", err)
 			}
 			return nil
 		})
@@ -54,7 +57,8 @@ func (s *Service) notice(ctx context.Context, n user.Notice) error {
 		s.Count(OutcomeSent, took)
 	case errors.Is(err, mail.ErrRefused) || n.Tries >= s.Tries:
 		s.Count(OutcomeDead, took)
-		s.Log.ErrorContext(ctx, "notice given up", "notice_id", n.ID.String(), "user_id", n.UserID.String(), "kind", string(n.Kind), "error", err)
+		s.Log.ErrorContext(ctx, "notice given up", "notice_id", n.ID.String(),
+			"user_id", n.UserID.String(), "kind", string(n.Kind), "error", err)
 		last = plain(err.Error())
 	default:
 		s.Count(OutcomeFailed, took)
@@ -71,12 +75,13 @@ func renderNotice(n user.Notice) (mail.Message, error) {
 		user.NoticeEmail:         "The email address of your account was changed",
 		user.NoticePassword:      "The password of your account was changed",
 		user.NoticePayoutAccount: "An account to pay out to was added to your account",
-		user.NoticePayoutTarget:  "A withdrawal to a bank account or wallet that is new for you was begun",
+		user.NoticePayoutTarget:  "A withdrawal to an account or wallet that is new for you was begun",
 	}[n.Kind]
 	if !known {
 		return mail.Message{}, fmt.Errorf("unknown kind of notice %q", n.Kind)
 	}
-	said := struct{ Headline, At string }{headline, n.CreatedAt.UTC().Format("2 January 2006, 15:04 UTC")}
+	at := n.CreatedAt.UTC().Format("2 January 2006, 15:04 UTC")
+	said := struct{ Headline, At string }{headline, at}
 	var text, html bytes.Buffer
 	if err := textTemplates.ExecuteTemplate(&text, "notice.txt", said); err != nil {
 		return mail.Message{}, fmt.Errorf("render notice: %w", err)
@@ -84,5 +89,6 @@ func renderNotice(n user.Notice) (mail.Message, error) {
 	if err := htmlTemplates.ExecuteTemplate(&html, "notice.html", said); err != nil {
 		return mail.Message{}, fmt.Errorf("render notice: %w", err)
 	}
-	return mail.Message{ID: n.ID.String(), To: n.Address, Subject: headline, Text: text.String(), HTML: html.String(), At: n.CreatedAt}, nil
+	return mail.Message{ID: n.ID.String(), To: n.Address, Subject: headline,
+		Text: text.String(), HTML: html.String(), At: n.CreatedAt}, nil
 }

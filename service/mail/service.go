@@ -1,5 +1,5 @@
-// Package mail tells users by e-mail what became of their payments, and of acts on their identity. It is a subscriber of the log: it never holds up money,
-// and no mail holds up another.
+// Package mail tells users by e-mail what became of their payments, and of acts on their identity.
+// It is a subscriber of the log: it never holds up money, and no mail holds up another.
 package mail
 
 import (

@@ -16,14 +16,16 @@ const adminDomain = "@florin.invalid"
 
 // Bootstrap is what became of the administrator at a start. The zero value is that there was one.
 type Bootstrap struct {
-	// Username is the administrator's who was created. It is not "admin" where a user who is no administrator has that name.
+	// Username is the administrator's who was created. It is not "admin" where a user who is no
+	// administrator has that name.
 	Username string
 	// Generated is the password that was drawn, to be shown once; "" where one was given.
 	Generated string
 }
 
-// EnsureAdmin creates an administrator when none exists, "admin" if that name is free. Without a password it draws one. Several
-// servers may call it at once: one creates. No user's row stands in its way, and none is made an administrator.
+// EnsureAdmin creates an administrator when none exists, "admin" if that name is free. Without a
+// password it draws one. Several servers may call it at once: one creates. No user's row stands in
+// its way, and none is made an administrator.
 func (s *Service) EnsureAdmin(ctx context.Context, password string) (Bootstrap, error) {
 	exists, err := s.users.AdminExists(ctx)
 	if err != nil {
@@ -64,7 +66,8 @@ func (s *Service) createAdmin(ctx context.Context, name, password string) error 
 	if err := domain.CheckAll(name, name+adminDomain, password); err != nil {
 		return fmt.Errorf("administrator's password: %w", err)
 	}
-	u, err := s.build(ctx, Registration{Username: name, Email: name + adminDomain, Password: password}, domain.RoleAdmin, domain.Origin{})
+	r := Registration{Username: name, Email: name + adminDomain, Password: password}
+	u, err := s.build(ctx, r, domain.RoleAdmin, domain.Origin{})
 	if err != nil {
 		return err
 	}

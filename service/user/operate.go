@@ -11,8 +11,8 @@ import (
 	domain "florin/domain/user"
 )
 
-// Administration is what an administrator does to a user, on the listener of administrators. Nobody sets another's password or
-// email there or anywhere: whoever can has become that user.
+// Administration is what an administrator does to a user, on the listener of administrators. Nobody
+// sets another's password or email there or anywhere: whoever can has become that user.
 type Administration struct {
 	Caller domain.Principal
 	UserID uuid.UUID
@@ -20,8 +20,8 @@ type Administration struct {
 	From   domain.Origin
 }
 
-// Inspect returns a user to an administrator, and keeps in the audit who looked and why. errs.NotFound, for a deleted user too;
-// errs.Refused "reason_required" or "invalid_reason".
+// Inspect returns a user to an administrator, and keeps in the audit who looked and why.
+// errs.NotFound, for a deleted user too; errs.Refused "reason_required" or "invalid_reason".
 func (s *Service) Inspect(ctx context.Context, a Administration) (domain.User, error) {
 	u, act, err := s.administer(ctx, a, "user.inspected")
 	if err != nil {
@@ -33,7 +33,8 @@ func (s *Service) Inspect(ctx context.Context, a Administration) (domain.User, e
 	return u, nil
 }
 
-// Erase anonymises a user for an administrator, who shows their own password. Errors as Inspect and Delete.
+// Erase anonymises a user for an administrator, who shows their own password. Errors as Inspect and
+// Delete.
 func (s *Service) Erase(ctx context.Context, a Administration, password string) error {
 	u, act, err := s.administer(ctx, a, "user.deleted")
 	if err != nil {
@@ -48,7 +49,8 @@ func (s *Service) Erase(ctx context.Context, a Administration, password string) 
 	return s.erase(ctx, u, act)
 }
 
-func (s *Service) administer(ctx context.Context, a Administration, action string) (domain.User, domain.Audit, error) {
+func (s *Service) administer(ctx context.Context, a Administration, action string) (
+	domain.User, domain.Audit, error) {
 	if !a.Caller.Admin() {
 		return domain.User{}, domain.Audit{}, errs.Missing("user")
 	}

@@ -16,8 +16,8 @@ type Registration struct {
 	Password string
 }
 
-// Register creates a user with the role "user". errs.Refused names every field at fault, "reserved_name" among them; errs.Conflict
-// "username_taken" or "email_taken".
+// Register creates a user with the role "user". errs.Refused names every field at fault,
+// "reserved_name" among them; errs.Conflict "username_taken" or "email_taken".
 func (s *Service) Register(ctx context.Context, r Registration, from domain.Origin) (domain.User, error) {
 	r.Password = s.credentials.Normal(r.Password)
 	if err := domain.CheckNew(r.Username, r.Email, r.Password); err != nil {
@@ -37,7 +37,8 @@ func (s *Service) Register(ctx context.Context, r Registration, from domain.Orig
 	return u, nil
 }
 
-func (s *Service) build(ctx context.Context, r Registration, role domain.Role, from domain.Origin) (domain.User, error) {
+func (s *Service) build(ctx context.Context, r Registration, role domain.Role,
+	from domain.Origin) (domain.User, error) {
 	hash, err := s.credentials.Hash(ctx, r.Password, from)
 	if err != nil {
 		return domain.User{}, err

@@ -19,8 +19,10 @@ type Credentials interface {
 	Normal(password string) string
 	// Hash returns what to store of a password. errs.Unavailable when too many are being hashed.
 	Hash(ctx context.Context, password string, from domain.Origin) (string, error)
-	// Confirm checks the password of the caller, who is u. errs.Unauthenticated "wrong_password"; errs.Limited.
-	Confirm(ctx context.Context, caller domain.Principal, u domain.User, password string, from domain.Origin) error
+	// Confirm checks the password of the caller, who is u. errs.Unauthenticated "wrong_password";
+	// errs.Limited.
+	Confirm(ctx context.Context, caller domain.Principal, u domain.User, password string,
+		from domain.Origin) error
 	// Forget makes ended tokens of the user ended in this process at once.
 	Forget(userID uuid.UUID)
 }
@@ -49,11 +51,12 @@ func NewService(deps ServiceDeps) (*Service, error) {
 	if deps.Users == nil || deps.Accounts == nil || deps.Credentials == nil || deps.Now == nil {
 		return nil, errors.New("user service needs users, accounts, credentials and a clock")
 	}
-	return &Service{users: deps.Users, accounts: deps.Accounts, credentials: deps.Credentials, now: deps.Now,
-		tell: deps.Tell}, nil
+	return &Service{users: deps.Users, accounts: deps.Accounts, credentials: deps.Credentials,
+		now: deps.Now, tell: deps.Tell}, nil
 }
 
-// Get returns a user to itself. errs.NotFound for everybody else, administrators too, and for a deleted user.
+// Get returns a user to itself. errs.NotFound for everybody else, administrators too, and for a
+// deleted user.
 func (s *Service) Get(ctx context.Context, caller domain.Principal, id uuid.UUID) (domain.User, error) {
 	if caller.UserID != id {
 		return domain.User{}, errs.Missing("user")

@@ -150,7 +150,8 @@ func TestS1_OthersAreNotFound(t *testing.T) {
 	require.Equal(t, ada, u)
 }
 
-// TestS69_AnAdministratorCannotBecomeACustomer: what is left to them wants a reason, and is in the audit.
+// TestS69_AnAdministratorCannotBecomeACustomer: what is left to them wants a reason, and is in the
+// audit.
 func TestS69_AnAdministratorCannotBecomeACustomer(t *testing.T) {
 	s, m := newService(t)
 	ctx := context.Background()

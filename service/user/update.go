@@ -23,9 +23,10 @@ type Update struct {
 	CurrentPassword *string
 }
 
-// Update changes a user for itself. A new password ends every token of the user.
-// errs.NotFound; errs.Refused naming the fields; errs.Conflict "username_taken", "email_taken", "user_changed";
-// errs.Unauthenticated "wrong_password"; errs.Forbidden "password_required"; errs.Limited "too_many_changes", or as a login.
+// Update changes a user for itself. A new password ends every token of the user. errs.NotFound;
+// errs.Refused naming the fields; errs.Conflict "username_taken", "email_taken", "user_changed";
+// errs.Unauthenticated "wrong_password"; errs.Forbidden "password_required"; errs.Limited
+// "too_many_changes", or as a login.
 func (s *Service) Update(ctx context.Context, caller domain.Principal, id uuid.UUID, up Update, from domain.Origin) (domain.User, error) {
 	before, err := s.Get(ctx, caller, id)
 	if err != nil {
@@ -83,13 +84,16 @@ func (s *Service) newHash(ctx context.Context, up Update, from domain.Origin) (s
 	return s.credentials.Hash(ctx, *up.Password, from)
 }
 
-// proved checks the present password where the change is one that whoever only found an open session must not make.
-func (s *Service) proved(ctx context.Context, caller domain.Principal, before domain.User, up Update, from domain.Origin) error {
+// proved checks the present password where the change is one that whoever only found an open
+// session must not make.
+func (s *Service) proved(ctx context.Context, caller domain.Principal, before domain.User,
+	up Update, from domain.Origin) error {
 	switch {
 	case up.Password == nil && !up.movesEmail(before):
 		return nil
 	case up.CurrentPassword == nil:
-		return errs.New(errs.Forbidden, "password_required", "send current_password to change the email or the password")
+		return errs.New(errs.Forbidden, "password_required",
+			"send current_password to change the email or the password")
 	}
 	return s.credentials.Confirm(ctx, caller, before, *up.CurrentPassword, from)
 }
@@ -110,12 +114,14 @@ func (s *Service) notices(before domain.User, up Update) ([]domain.Notice, error
 		if err != nil {
 			return fmt.Errorf("draw notice id: %w", err)
 		}
-		notices = append(notices, domain.Notice{ID: id, UserID: before.ID(), Kind: kind, Address: address, CreatedAt: s.now()})
+		notices = append(notices, domain.Notice{ID: id, UserID: before.ID(), Kind: kind,
+			Address: address, CreatedAt: s.now()})
 		return nil
 	}
 	var failures []error
 	if up.movesEmail(before) {
-		failures = append(failures, tell(domain.NoticeEmail, before.Email()), tell(domain.NoticeEmail, *up.Email))
+		failures = append(failures, tell(domain.NoticeEmail, before.Email()),
+			tell(domain.NoticeEmail, *up.Email))
 	}
 	if up.Password != nil {
 		failures = append(failures, tell(domain.NoticePassword, before.Email()))

@@ -38,6 +38,6 @@ type TokenResponse struct {
 }
 
 func send(c *fiber.Ctx, t service.Tokens) error {
-	return c.JSON(TokenResponse{AccessToken: t.Access, TokenType: "Bearer", ExpiresIn: int(t.ExpiresIn.Seconds()), RefreshToken: t.Refresh,
-		DeviceToken: t.Device})
+	return c.JSON(TokenResponse{AccessToken: t.Access, TokenType: "Bearer",
+		ExpiresIn: int(t.ExpiresIn.Seconds()), RefreshToken: t.Refresh, DeviceToken: t.Device})
 }

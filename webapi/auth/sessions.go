@@ -36,7 +36,8 @@ func (h *Handlers) Sessions(c *fiber.Ctx) error {
 	}
 	shown := Sessions{Data: make([]Session, len(open))}
 	for i, s := range open {
-		shown.Data[i] = Session{ID: s.ID, CreatedAt: s.StartedAt, LastUsedAt: s.UsedAt, ExpiresAt: s.EndsAt, Current: s.ID == caller.SessionID}
+		shown.Data[i] = Session{ID: s.ID, CreatedAt: s.StartedAt, LastUsedAt: s.UsedAt,
+			ExpiresAt: s.EndsAt, Current: s.ID == caller.SessionID}
 	}
 	return c.JSON(shown)
 }
@@ -50,18 +51,21 @@ func (h *Handlers) EndSession(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := h.service.EndSession(c.UserContext(), middleware.Caller(c), id, middleware.Origin(c)); err != nil {
+	err = h.service.EndSession(c.UserContext(), middleware.Caller(c), id, middleware.Origin(c))
+	if err != nil {
 		return err
 	}
 	return c.SendStatus(fiber.StatusNoContent)
 }
 
-// EndOtherSessions serves DELETE /auth/sessions: 204. The caller's own session goes on: POST /auth/logout ends it.
+// EndOtherSessions serves DELETE /auth/sessions: 204. The caller's own session goes on: POST
+// /auth/logout ends it.
 func (h *Handlers) EndOtherSessions(c *fiber.Ctx) error {
 	if err := decode.NoQuery(c); err != nil {
 		return err
 	}
-	if err := h.service.EndOtherSessions(c.UserContext(), middleware.Caller(c), middleware.Origin(c)); err != nil {
+	err := h.service.EndOtherSessions(c.UserContext(), middleware.Caller(c), middleware.Origin(c))
+	if err != nil {
 		return err
 	}
 	return c.SendStatus(fiber.StatusNoContent)

@@ -75,8 +75,8 @@ func (l *Limiter) PerAddress() fiber.Handler {
 	}
 }
 
-// AdmitAddress counts one request of its address, whoever the caller is: for what costs more than a request. A nil Limiter
-// admits all.
+// AdmitAddress counts one request of its address, whoever the caller is: for what costs more than a
+// request. A nil Limiter admits all.
 func (l *Limiter) AdmitAddress(c *fiber.Ctx) error {
 	if l == nil {
 		return nil

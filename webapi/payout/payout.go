@@ -25,7 +25,8 @@ type Handlers struct {
 	onboardings *middleware.Limiter
 }
 
-// New returns the handlers over a service. onboardings bounds the calls of the provider by address; nil for no bound.
+// New returns the handlers over a service. onboardings bounds the calls of the provider by address;
+// nil for no bound.
 func New(s Service, onboardings *middleware.Limiter) *Handlers {
 	return &Handlers{service: s, onboardings: onboardings}
 }

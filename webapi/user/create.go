@@ -15,8 +15,8 @@ type CreateRequest struct {
 	Password string `json:"password" required:"true" format:"password" minLength:"8" maxLength:"128" description:"The most common ones are refused" example:"a-long-enough-secret"`
 }
 
-// Create serves POST /user: 201 with the user, 409 username_taken or email_taken, 422, 429 rate_limited. It
-// needs no credentials.
+// Create serves POST /user: 201 with the user, 409 username_taken or email_taken, 422, 429
+// rate_limited. It needs no credentials.
 func (h *Handlers) Create(c *fiber.Ctx) error {
 	if err := decode.NoQuery(c); err != nil {
 		return err

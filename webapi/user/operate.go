@@ -34,7 +34,8 @@ func (h *Handlers) Inspect(c *fiber.Ctx) error {
 	return send(c, fiber.StatusOK, u)
 }
 
-// Erase serves POST /admin/users/:id/delete: 204; 401 wrong_password, 404, 409 money_on_accounts or own_admin, 422.
+// Erase serves POST /admin/users/:id/delete: 204; 401 wrong_password, 404, 409 money_on_accounts or
+// own_admin, 422.
 func (h *Handlers) Erase(c *fiber.Ctx) error {
 	var in EraseRequest
 	a, err := administration(c, &in, &in.Reason)
@@ -61,5 +62,6 @@ func administration(c *fiber.Ctx, in any, reason *string) (service.Administratio
 	if err := decode.Body(c, in); err != nil {
 		return service.Administration{}, err
 	}
-	return service.Administration{Caller: middleware.Caller(c), UserID: id, Reason: *reason, From: middleware.Origin(c)}, nil
+	return service.Administration{Caller: middleware.Caller(c), UserID: id, Reason: *reason,
+		From: middleware.Origin(c)}, nil
 }
