@@ -96,11 +96,12 @@ func (p *Passwords) verify(ctx context.Context, g guess, hash, password string) 
 	if !ok {
 		salt, digest, _ = p.decode(p.dummy)
 	}
-	if utf8.RuneCountInString(password) > user.MaxPassword {
-		password, ok = "", false
+	normal := Normal(password)
+	if utf8.RuneCountInString(normal) > user.MaxPassword {
+		password, normal, ok = "", "", false
 	}
-	same := subtle.ConstantTimeCompare(p.derive(Normal(password), salt), digest) == 1
-	if !same && Normal(password) != password {
+	same := subtle.ConstantTimeCompare(p.derive(normal, salt), digest) == 1
+	if !same && normal != password && utf8.RuneCountInString(password) <= user.MaxPassword {
 		same = subtle.ConstantTimeCompare(p.derive(password, salt), digest) == 1
 	}
 	return same && ok, nil

@@ -225,10 +225,17 @@ func (d *drip) fail(now time.Time) {
 	d.full = d.full.Add(d.pause)
 }
 
-// wait is how long the next guess has to wait, which with those that run must find room.
+// wait is how long the next guess has to wait. It must find room beside those that failed and those
+// that run; of the latter it is soon known whether they failed.
 func (d *drip) wait(now time.Time) time.Duration {
-	ahead := max(0, d.full.Sub(now)) + time.Duration(d.running+1)*d.pause
-	return max(0, ahead-time.Duration(d.most)*d.pause)
+	room := time.Duration(d.most)*d.pause - max(0, d.full.Sub(now))
+	switch {
+	case room < d.pause:
+		return d.pause - room
+	case room < time.Duration(d.running+1)*d.pause:
+		return time.Second
+	}
+	return 0
 }
 
 func tooManyFailures(wait time.Duration) error {
