@@ -20,6 +20,14 @@ import (
 	"florin/webapi/middleware"
 )
 
+// signIn is the body of a login.
+func signIn(identity, password string) string {
+	return fmt.Sprintf(`{"identity":%q,"password":%q}`, identity, password)
+}
+
+// refreshWith is the body of a refresh.
+func refreshWith(token string) string { return fmt.Sprintf(`{"refresh_token":%q}`, token) }
+
 // TestS62_RegistrationsAndLoginsInNumbers: one address registers 560 users and tries 300 logins. It
 // gets few of either, and the owner, who comes from another one, logs in meanwhile.
 func TestS62_RegistrationsAndLoginsInNumbers(t *testing.T) {
@@ -30,16 +38,19 @@ func TestS62_RegistrationsAndLoginsInNumbers(t *testing.T) {
 		var registered, compared atomic.Int64
 		var flood sync.WaitGroup
 		var next atomic.Int64
-		const requests = 860
+		const requests, flooding = 860, "203.0.113.1"
 		for range 64 {
 			flood.Go(func() {
 				for n := next.Add(1); n <= requests; n = next.Add(1) {
 					var a answer
+					name := fmt.Sprintf("name%d", n)
 					if n%3 == 0 {
-						a = nobody.do("POST", "/auth/login", fmt.Sprintf(`{"identity":"name%d","password":"a wrong password"}`, n), "X-Forwarded-For", "203.0.113.1")
+						a = nobody.do("POST", "/auth/login", signIn(name, "a wrong password"),
+							"X-Forwarded-For", flooding)
 					} else {
-						a = nobody.do("POST", "/user", fmt.Sprintf(`{"username":"name%d","email":"name%d@example.com","password":"a good password 42"}`, n, n),
-							"X-Forwarded-For", "203.0.113.1")
+						a = nobody.do("POST", "/user", fmt.Sprintf(
+							`{"username":%q,"email":"%s@example.com","password":%q}`, name, name, rigPassword),
+							"X-Forwarded-For", flooding)
 					}
 					switch a.status {
 					case 201:
@@ -53,17 +64,20 @@ func TestS62_RegistrationsAndLoginsInNumbers(t *testing.T) {
 				}
 			})
 		}
-		r.until(func() bool { return compared.Load() > 0 && registered.Load() > 0 }, "the flood is there")
+		r.until(func() bool { return compared.Load() > 0 && registered.Load() > 0 },
+			"the flood is there")
 		var took []time.Duration
 		for n := range 5 {
 			began := time.Now()
-			in := nobody.do("POST", "/auth/login", fmt.Sprintf(`{"identity":%q,"password":%q}`, name, rigPassword), "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", n))
+			in := nobody.do("POST", "/auth/login", signIn(name, rigPassword),
+				"X-Forwarded-For", fmt.Sprintf("192.0.2.%d", n))
 			took = append(took, time.Since(began))
 			require.Equal(t, 200, in.status, "%s", in.body)
 		}
 		flood.Wait()
 		slices.Sort(took)
-		t.Logf("the owner's logins took %s; %d registered, %d guesses compared", took, registered.Load(), compared.Load())
+		t.Logf("the owner's logins took %s; %d registered, %d guesses compared",
+			took, registered.Load(), compared.Load())
 		assert.Less(t, took[0], time.Second, "the fastest: the machine does other things too")
 		assert.LessOrEqual(t, registered.Load(), int64(20))
 		assert.LessOrEqual(t, compared.Load(), int64(110))
@@ -79,18 +93,22 @@ func TestS62_RegistrationsAndLoginsInNumbers(t *testing.T) {
 func TestS64_AUserCalledAdminFailsNoStart(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		<-r.app.adminReady
-		require.NoError(t, r.app.DB.Writer().Exec("UPDATE users SET role = 'user', email = 'stranger@example.com' WHERE username = 'admin'").Error)
+		require.NoError(t, r.app.DB.Writer().Exec(`UPDATE users SET role = 'user',
+			email = 'stranger@example.com' WHERE username = 'admin'`).Error)
 		r.restart()
 		<-r.app.adminReady
-		require.Equal(t, []string{"administrator"}, r.column("SELECT username FROM users WHERE role = 'admin'"))
+		require.Equal(t, []string{"administrator"},
+			r.column("SELECT username FROM users WHERE role = 'admin'"))
 		boss := &client{r: r}
 		boss.login("administrator")
 		require.Equal(t, 200, r.administer(boss.token, "GET", "/admin/reviews", "").status)
 		stranger := &client{r: r}
 		stranger.login("admin")
 		require.Equal(t, 403, r.administer(stranger.token, "GET", "/admin/reviews", "").status)
-		for _, body := range []string{`{"username":"Adm1n","email":"a@example.com","password":"a good password 42"}`,
-			`{"username":"somebody","email":"admin@florin.invalid","password":"a good password 42"}`} {
+		for _, body := range []string{
+			`{"username":"Adm1n","email":"a@example.com","password":"a good password 42"}`,
+			`{"username":"somebody","email":"admin@florin.invalid","password":"a good password 42"}`,
+		} {
 			(&client{r: r}).do("POST", "/user", body).refused(t, 422, "reserved_name")
 		}
 	})
@@ -103,8 +121,10 @@ func TestS69_AnAdministratorIsAUserOnThePublicPort(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		boss, victim := r.admin(), r.user()
 		path := "/user/" + victim.id
-		for _, body := range []string{`{"password":"taken over 4711"}`, `{"email":"boss@example.org"}`, `{"email_notifications":false}`,
-			`{"password":"taken over 4711","current_password":"` + rigPassword + `"}`} {
+		for _, body := range []string{
+			`{"password":"taken over 4711"}`, `{"email":"boss@example.org"}`, `{"email_notifications":false}`,
+			`{"password":"taken over 4711","current_password":"` + rigPassword + `"}`,
+		} {
 			boss.do("PUT", path, body).refused(t, 404, "not_found")
 		}
 		boss.do("GET", path, "").refused(t, 404, "not_found")
@@ -112,20 +132,25 @@ func TestS69_AnAdministratorIsAUserOnThePublicPort(t *testing.T) {
 		require.Equal(t, 200, victim.do("GET", path, "").status)
 
 		for _, act := range []string{"/inspect", "/delete"} {
-			require.Equal(t, 422, r.administer(boss.token, "POST", "/admin/users/"+victim.id+act, `{"reason":" "}`).status)
-			require.Equal(t, 403, r.administer(victim.token, "POST", "/admin/users/"+boss.id+act, `{"reason":"mine"}`).status)
+			blank := r.administer(boss.token, "POST", "/admin/users/"+victim.id+act, `{"reason":" "}`)
+			require.Equal(t, 422, blank.status)
+			mine := r.administer(victim.token, "POST", "/admin/users/"+boss.id+act, `{"reason":"mine"}`)
+			require.Equal(t, 403, mine.status)
 		}
 		for _, route := range r.app.Server.AdminRoutes {
 			require.NotEqual(t, "PUT", route.Method, route.Path)
 			require.NotContains(t, route.Path, "password")
 		}
-		seen := r.administer(boss.token, "POST", "/admin/users/"+victim.id+"/inspect", `{"reason":"a question"}`)
+		admins := "/admin/users/" + victim.id
+		seen := r.administer(boss.token, "POST", admins+"/inspect", `{"reason":"a question"}`)
 		require.Equal(t, 200, seen.status, "%s", seen.body)
 		require.Equal(t, victim.id, seen.text(t, "id"))
-		gone := r.administer(boss.token, "POST", "/admin/users/"+victim.id+"/delete", `{"reason":"asked for","password":"`+rigPassword+`"}`)
+		gone := r.administer(boss.token, "POST", admins+"/delete",
+			`{"reason":"asked for","password":"`+rigPassword+`"}`)
 		require.Equal(t, 204, gone.status, "%s", gone.body)
 		require.Equal(t, []string{"user.deleted asked for", "user.inspected a question"},
-			r.column("SELECT action || ' ' || reason FROM audit WHERE actor = ? AND subject = ? AND reason <> '' AND ip <> '' ORDER BY action", boss.id, victim.id))
+			r.column(`SELECT action || ' ' || reason FROM audit WHERE actor = ? AND subject = ?
+				AND reason <> '' AND ip <> '' ORDER BY action`, boss.id, victim.id))
 	})
 }
 
@@ -153,8 +178,10 @@ func TestS73_SessionsAreListedAndEnded(t *testing.T) {
 		}
 		open := list(c)
 		require.Len(t, open.Data, 3)
-		require.Equal(t, []bool{false, false, true}, []bool{open.Data[0].Current, open.Data[1].Current, open.Data[2].Current})
-		require.WithinDuration(t, open.Data[0].CreatedAt.Add(30*24*time.Hour), open.Data[0].ExpiresAt, time.Second)
+		require.Equal(t, []bool{false, false, true},
+			[]bool{open.Data[0].Current, open.Data[1].Current, open.Data[2].Current})
+		end := open.Data[0].CreatedAt.Add(30 * 24 * time.Hour)
+		require.WithinDuration(t, end, open.Data[0].ExpiresAt, time.Second)
 		require.Equal(t, 204, c.do("DELETE", "/auth/sessions/"+open.Data[0].ID, "").status)
 		require.Equal(t, 404, c.do("DELETE", "/auth/sessions/"+open.Data[0].ID, "").status)
 		require.Equal(t, 401, third.do("GET", "/auth/sessions", "").status)
@@ -173,17 +200,17 @@ func TestS67_TwoServersRefreshAtOnce(t *testing.T) {
 		c := r.user()
 		name := c.do("GET", "/user/"+c.id, "").text(t, "username")
 		users := database.NewUsers(r.app.DB)
-		second, err := auth.NewService(auth.ServiceDeps{Users: users, Sessions: users, Passwords: r.options.Passwords,
-			Secrets: reveal(r.config.JWTSecrets), Now: r.app.Clock})
+		second, err := auth.NewService(auth.ServiceDeps{Users: users, Sessions: users,
+			Passwords: r.options.Passwords, Secrets: reveal(r.config.JWTSecrets), Now: r.app.Clock})
 		require.NoError(t, err)
-		in := c.do("POST", "/auth/login", fmt.Sprintf(`{"identity":%q,"password":%q}`, name, rigPassword))
+		in := c.do("POST", "/auth/login", signIn(name, rigPassword))
 		shown := in.text(t, "refresh_token")
 		var mu sync.Mutex
 		next, access := map[string]int{}, []string{}
 		atOnce(8, func(i int) {
 			var refresh, token string
 			if i%2 == 0 {
-				a := c.do("POST", "/auth/refresh", fmt.Sprintf(`{"refresh_token":%q}`, shown))
+				a := c.do("POST", "/auth/refresh", refreshWith(shown))
 				assert.Equal(t, 200, a.status, "%s", a.body)
 				refresh, token = a.text(t, "refresh_token"), a.text(t, "access_token")
 			} else {
@@ -203,9 +230,11 @@ func TestS67_TwoServersRefreshAtOnce(t *testing.T) {
 			require.Equal(t, 200, (&client{r: r, token: token}).do("GET", "/accounts", "").status)
 		}
 		r.advance(11 * time.Second)
-		c.do("POST", "/auth/refresh", fmt.Sprintf(`{"refresh_token":%q}`, shown)).refused(t, 401, "invalid_refresh_token")
+		reused := c.do("POST", "/auth/refresh", refreshWith(shown))
+		reused.refused(t, 401, "invalid_refresh_token")
 		for refresh := range next {
-			c.do("POST", "/auth/refresh", fmt.Sprintf(`{"refresh_token":%q}`, refresh)).refused(t, 401, "invalid_refresh_token")
+			ended := c.do("POST", "/auth/refresh", refreshWith(refresh))
+			ended.refused(t, 401, "invalid_refresh_token")
 		}
 	})
 }
@@ -222,7 +251,8 @@ func TestS68_EmailAndPasswordWantThePresentPassword(t *testing.T) {
 		old := c.do("GET", path, "").text(t, "email")
 		c.do("PUT", path, `{"email":"thief@example.org"}`).refused(t, 403, "password_required")
 		c.do("PUT", path, `{"password":"taken over 4711"}`).refused(t, 403, "password_required")
-		c.do("PUT", path, `{"email":"thief@example.org","current_password":"a wrong password"}`).refused(t, 401, "wrong_password")
+		guessed := c.do("PUT", path, `{"email":"thief@example.org","current_password":"a wrong password"}`)
+		guessed.refused(t, 401, "wrong_password")
 		require.Equal(t, old, c.do("GET", path, "").text(t, "email"))
 
 		euros := c.open("EUR")
@@ -238,9 +268,11 @@ func TestS68_EmailAndPasswordWantThePresentPassword(t *testing.T) {
 		require.Equal(t, []string{"payout_target_used", "payout_target_used"},
 			r.column("SELECT kind FROM notices"), "two targets, each told of once")
 		require.Equal(t, []string{}, r.column(
-			"SELECT fingerprint FROM payout_targets WHERE fingerprint LIKE '%3704%' OR fingerprint LIKE '%7630%'"))
-		for _, body := range []string{`{"email":"new@example.org","current_password":"` + rigPassword + `"}`,
-			`{"password":"a good password 42","current_password":"` + rigPassword + `"}`} {
+			"SELECT fingerprint FROM payout_targets WHERE fingerprint LIKE '%370400440532%'"))
+		for _, body := range []string{
+			`{"email":"new@example.org","current_password":"` + rigPassword + `"}`,
+			`{"password":"a good password 42","current_password":"` + rigPassword + `"}`,
+		} {
 			changed := c.do("PUT", path, body)
 			require.Equal(t, 200, changed.status, "%s", changed.body)
 		}
@@ -256,8 +288,10 @@ func TestS68_EmailAndPasswordWantThePresentPassword(t *testing.T) {
 			return len(told) == 5
 		}, "the owner is told")
 		const newTarget = ": A withdrawal to an account or wallet that is new for you was begun"
-		require.ElementsMatch(t, []string{old + newTarget, old + newTarget, old + ": The email address of your account was changed",
-			"new@example.org: The email address of your account was changed", "new@example.org: The password of your account was changed"}, told)
+		require.ElementsMatch(t, []string{old + newTarget, old + newTarget,
+			old + ": The email address of your account was changed",
+			"new@example.org: The email address of your account was changed",
+			"new@example.org: The password of your account was changed"}, told)
 	}, func(c *Config, _ *Options) {
 		server := emailtest.Start(t)
 		servers.Store(c.DataDir, server)
@@ -271,18 +305,21 @@ func TestF160_APasswordTypedInAnotherForm(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		c := &client{r: r}
 		const composed, decomposed = "Zoë's café number 4", "Zoe\u0308's cafe\u0301 number 4"
-		made := c.do("POST", "/user", fmt.Sprintf(`{"username":"zoe","email":"zoe@example.com","password":%q}`, decomposed))
+		made := c.do("POST", "/user", fmt.Sprintf(
+			`{"username":"zoe","email":"zoe@example.com","password":%q}`, decomposed))
 		require.Equal(t, 201, made.status, "%s", made.body)
 		path := "/user/" + made.text(t, "id")
-		in := c.do("POST", "/auth/login", fmt.Sprintf(`{"identity":"zoe","password":%q}`, composed))
+		in := c.do("POST", "/auth/login", signIn("zoe", composed))
 		require.Equal(t, 200, in.status, "%s", in.body)
 		c.token = in.text(t, "access_token")
-		changed := c.do("PUT", path, fmt.Sprintf(`{"password":%q,"current_password":%q}`, composed+"2", composed))
+		changed := c.do("PUT", path,
+			fmt.Sprintf(`{"password":%q,"current_password":%q}`, composed+"2", composed))
 		require.Equal(t, 200, changed.status, "%s", changed.body)
-		in = c.do("POST", "/auth/login", fmt.Sprintf(`{"identity":"zoe","password":%q}`, decomposed+"2"))
+		in = c.do("POST", "/auth/login", signIn("zoe", decomposed+"2"))
 		require.Equal(t, 200, in.status, "%s", in.body)
 		c.token = in.text(t, "access_token")
-		require.Equal(t, 204, c.do("DELETE", path, fmt.Sprintf(`{"password":%q}`, decomposed+"2")).status)
+		gone := c.do("DELETE", path, fmt.Sprintf(`{"password":%q}`, decomposed+"2"))
+		require.Equal(t, 204, gone.status)
 	})
 }
 
@@ -296,7 +333,8 @@ func TestS66_NobodyKeepsTheOwnerOut(t *testing.T) {
 		other := colleague.do("GET", "/user/"+colleague.id, "").text(t, "username")
 		login := func(name, password, address, device string) answer {
 			return nobody.do("POST", "/auth/login",
-				fmt.Sprintf(`{"identity":%q,"password":%q,"device_token":%q}`, name, password, device), "X-Forwarded-For", address)
+				fmt.Sprintf(`{"identity":%q,"password":%q,"device_token":%q}`, name, password,
+					device), "X-Forwarded-For", address)
 		}
 		device := login(name, rigPassword, "192.0.2.250", "").text(t, "device_token")
 		require.NotEmpty(t, device)
@@ -337,7 +375,8 @@ func TestS66_NobodyKeepsTheOwnerOut(t *testing.T) {
 			login(name, "a wrong password", backend, "").refused(t, 401, "invalid_credentials")
 		}
 		login(name, rigPassword, backend, "").refused(t, 429, "too_many_failures")
-		require.Equal(t, 200, login(other, rigPassword, backend, "").status, "another user of the same backend")
+		require.Equal(t, 200, login(other, rigPassword, backend, "").status,
+			"another user of the same backend")
 
 		r.restart()
 		for n := range 120 {
@@ -345,6 +384,7 @@ func TestS66_NobodyKeepsTheOwnerOut(t *testing.T) {
 		}
 		login(name, rigPassword, "192.0.2.251", "").refused(t, 429, "too_many_failures")
 		login(name, rigPassword, "192.0.2.251", "fdt_of_nobody").refused(t, 429, "too_many_failures")
-		require.Equal(t, 200, login(name, rigPassword, "192.0.2.251", device).status, "the device is known")
+		require.Equal(t, 200, login(name, rigPassword, "192.0.2.251", device).status,
+			"the device is known")
 	}, func(c *Config, _ *Options) { c.TrustedProxies, _ = middleware.ParseProxies("127.0.0.1") })
 }

@@ -26,9 +26,10 @@ func rights() map[string]access {
 	const mine, admins = 404, 404
 	money := `"amount":"1.00","currency":"EUR"`
 	return map[string]access{
-		"POST /user":         {`{"username":"x"}`, 422, 422, 422, 422},
-		"GET /user/:id":      {"", 401, 200, mine, admins},
-		"PUT /user/:id":      {`{"email":"{user}@example.org","current_password":"` + rigPassword + `"}`, 401, 200, mine, admins},
+		"POST /user":    {`{"username":"x"}`, 422, 422, 422, 422},
+		"GET /user/:id": {"", 401, 200, mine, admins},
+		"PUT /user/:id": {`{"email":"{user}@example.org","current_password":"` + rigPassword + `"}`,
+			401, 200, mine, admins},
 		"DELETE /user/:id":   {`{"password":"` + rigPassword + `"}`, 401, 409, mine, admins},
 		"POST /auth/login":   {`{"identity":"nobody","password":"nothing"}`, 401, 401, 401, 401},
 		"POST /auth/refresh": {`{"refresh_token":"nothing"}`, 401, 401, 401, 401},
@@ -94,7 +95,8 @@ func TestS1_NobodyReachesWhatIsAnothers(t *testing.T) {
 		second := &client{r: r}
 		second.login(owner.do("GET", "/user/"+owner.id, "").text(t, "username"))
 		session := r.column("SELECT family_id FROM refresh_tokens WHERE user_id = ? ORDER BY family_id DESC LIMIT 1", owner.id)[0]
-		known := map[string]string{"{auth}": session, "{webhook-endpoints}": endpoint, "{account}": euros, "{destination}": destination, "{transaction}": paid, "{user}": owner.id}
+		known := map[string]string{"{auth}": session, "{webhook-endpoints}": endpoint, "{account}": euros,
+			"{destination}": destination, "{transaction}": paid, "{user}": owner.id}
 		rows := rights()
 		require.Len(t, rows, len(r.app.Server.Routes), "a row for a route that is not there")
 		for _, route := range r.app.Server.Routes {

@@ -58,14 +58,18 @@ func requireFaults(t *testing.T, names []string, err error, why string) {
 }
 
 func TestS64_NamesOfTheServiceAreReserved(t *testing.T) {
-	for _, name := range []string{"admin", "ADMIN", "Administrator", "adm1n", "a-d-m-i-n", "admin_", "adrnin", "r00t", "system", "Support",
+	for _, name := range []string{"admin", "ADMIN", "Administrator", "adm1n", "a-d-m-i-n", "admin_",
+		"adrnin", "r00t", "system", "Support",
 		"5upport", "flor1n", "F.l.o.r.i.n", "security", "he1p", "billing", "bi11ing", "postmaster", "no-reply"} {
-		requireFaults(t, []string{"username"}, CheckNew(name, "ada@example.com", "a-long-enough-secret"), name)
+		requireFaults(t, []string{"username"}, CheckNew(name, "ada@example.com", "a-long-enough-secret"),
+			name)
 	}
-	for _, email := range []string{"admin@florin.invalid", "ADMIN@Florin.INVALID", "x@mail.florin.invalid", "deleted-1@deleted.invalid"} {
+	for _, email := range []string{"admin@florin.invalid", "ADMIN@Florin.INVALID",
+		"x@mail.florin.invalid", "deleted-1@deleted.invalid"} {
 		requireFaults(t, []string{"email"}, CheckNew("ada", email, "a-long-enough-secret"), email)
 	}
-	for _, name := range []string{"ada", "adams", "helper", "rooted", "minister", "florian", "systema", "user1-abc", "info42"} {
+	for _, name := range []string{"ada", "adams", "helper", "rooted", "minister", "florian", "systema",
+		"user1-abc", "info42"} {
 		require.NoError(t, CheckNew(name, name+"@florin.example", "a-long-enough-secret"), name)
 	}
 	require.NoError(t, CheckReserved("", ""))

@@ -41,7 +41,8 @@ func TestS68_PayoutAccounts(t *testing.T) {
 		}
 		var told []string
 		require.NoError(t, db.Reader().Raw("SELECT kind || ' ' || address FROM notices").Scan(&told).Error)
-		require.Equal(t, []string{"payout_account_added payee@example.com"}, told, "S68: the owner is told, once")
+		require.Equal(t, []string{"payout_account_added payee@example.com"}, told,
+			"S68: the owner is told, once")
 		found, err := store.FindPayoutAccountByID(ctx, "stripe", kept[0].ID)
 		require.NoError(t, err)
 		require.Equal(t, kept[0], found)

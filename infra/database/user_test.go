@@ -99,7 +99,8 @@ func TestS12_ReuseOfARefreshTokenEndsTheFamily(t *testing.T) {
 		family := uuid.Must(uuid.NewV7())
 		require.NoError(t, users.StartSession(ctx, u, token(u.ID(), family, "h1"), act("login.succeeded")))
 
-		owner, row, outcome, err := users.RotateSession(ctx, "h1", token(uuid.Nil, uuid.Nil, "h2"), nil, act("session.reused"))
+		owner, row, outcome, err := users.RotateSession(ctx, "h1", token(uuid.Nil, uuid.Nil, "h2"), nil,
+			act("session.reused"))
 		require.NoError(t, err)
 		require.Equal(t, user.RotationDone, outcome)
 		require.Equal(t, u.ID(), owner.ID())
@@ -114,7 +115,8 @@ func TestS12_ReuseOfARefreshTokenEndsTheFamily(t *testing.T) {
 		require.Equal(t, int64(1), auditCount(t, db, "session.reused"))
 
 		for _, hash := range []string{"h1", "h2", "h3", "unknown"} {
-			_, _, outcome, err = users.RotateSession(ctx, hash, token(uuid.Nil, uuid.Nil, "next"+hash), nil, act("session.reused"))
+			_, _, outcome, err = users.RotateSession(ctx, hash, token(uuid.Nil, uuid.Nil, "next"+hash), nil,
+				act("session.reused"))
 			require.NoError(t, err)
 			require.Equal(t, user.RotationRefused, outcome, hash)
 		}
@@ -144,7 +146,8 @@ func TestS12_ExpiredAndRacingRefreshTokens(t *testing.T) {
 				wait.Go(func() {
 					next := token(uuid.Nil, uuid.Nil, hash)
 					next.CreatedAt = at
-					_, row, outcome, err := users.RotateSession(ctx, "h1", next, []string{"other key", hash}, act("session.reused"))
+					_, row, outcome, err := users.RotateSession(ctx, "h1", next, []string{"other key", hash},
+						act("session.reused"))
 					switch {
 					case err == nil && outcome == user.RotationDone:
 						done.Add(1)
@@ -158,11 +161,13 @@ func TestS12_ExpiredAndRacingRefreshTokens(t *testing.T) {
 			wait.Wait()
 		}
 		race(userEpoch, "next")
-		require.Equal(t, []int64{1, 7, 0}, []int64{done.Load(), repeated.Load(), reused.Load()}, "one of the racers wins, the others get the same")
+		require.Equal(t, []int64{1, 7, 0}, []int64{done.Load(), repeated.Load(), reused.Load()},
+			"one of the racers wins, the others get the same")
 		race(userEpoch.Add(user.RepeatGrace), "next")
 		require.EqualValues(t, 15, repeated.Load())
 		race(userEpoch.Add(user.RepeatGrace+time.Microsecond), "next")
-		require.Equal(t, []int64{1, 15, 1}, []int64{done.Load(), repeated.Load(), reused.Load()}, "too late: the first ends the family, the others find it ended")
+		require.Equal(t, []int64{1, 15, 1}, []int64{done.Load(), repeated.Load(), reused.Load()},
+			"too late: the first ends the family, the others find it ended")
 	})
 }
 
@@ -177,14 +182,16 @@ func TestS73_SessionsAreFewAndEnd(t *testing.T) {
 		var families []uuid.UUID
 		start := func(u user.User, hash string) uuid.UUID {
 			family := uuid.Must(uuid.NewV7())
-			require.NoError(t, users.StartSession(ctx, u, token(u.ID(), family, hash), act("login.succeeded")))
+			require.NoError(t, users.StartSession(ctx, u, token(u.ID(), family, hash),
+				act("login.succeeded")))
 			return family
 		}
 		foreign := start(other, "foreign")
 		for n := range user.MaxSessions {
 			families = append(families, start(u, fmt.Sprint("h", n)))
 		}
-		_, row, outcome, err := users.RotateSession(ctx, "h0", token(uuid.Nil, uuid.Nil, "h0b"), nil, act("session.reused"))
+		_, row, outcome, err := users.RotateSession(ctx, "h0", token(uuid.Nil, uuid.Nil, "h0b"), nil,
+			act("session.reused"))
 		require.NoError(t, err)
 		require.Equal(t, user.RotationDone, outcome)
 		require.Equal(t, userEpoch.Add(time.Hour), row.ExpiresAt, "a refresh does not put the end off")
@@ -193,7 +200,8 @@ func TestS73_SessionsAreFewAndEnd(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, open, user.MaxSessions)
 		for i, s := range open {
-			require.Equal(t, families[len(families)-1-i], s.ID, "the newest first; the two oldest logins are over")
+			require.Equal(t, families[len(families)-1-i], s.ID,
+				"the newest first; the two oldest logins are over")
 			require.Equal(t, userEpoch.Add(time.Hour), s.EndsAt)
 		}
 		later, err := users.Sessions(ctx, u.ID(), userEpoch.Add(time.Hour))
@@ -201,10 +209,13 @@ func TestS73_SessionsAreFewAndEnd(t *testing.T) {
 		require.Empty(t, later)
 
 		end := act("session.ended")
-		require.Equal(t, errs.NotFound, errs.KindOf(users.EndSessionOf(ctx, u.ID(), foreign, act("session.ended"))))
-		require.Equal(t, errs.NotFound, errs.KindOf(users.EndSessionOf(ctx, u.ID(), families[0], act("session.ended"))), "it is over")
+		require.Equal(t, errs.NotFound, errs.KindOf(users.EndSessionOf(ctx, u.ID(), foreign,
+			act("session.ended"))))
+		require.Equal(t, errs.NotFound, errs.KindOf(users.EndSessionOf(ctx, u.ID(), families[0],
+			act("session.ended"))), "it is over")
 		require.NoError(t, users.EndSessionOf(ctx, u.ID(), open[0].ID, end))
-		require.Equal(t, errs.NotFound, errs.KindOf(users.EndSessionOf(ctx, u.ID(), open[0].ID, act("session.ended"))))
+		require.Equal(t, errs.NotFound, errs.KindOf(users.EndSessionOf(ctx, u.ID(), open[0].ID,
+			act("session.ended"))))
 		require.NoError(t, users.EndOtherSessions(ctx, u.ID(), open[7].ID, act("session.ended")))
 		open, err = users.Sessions(ctx, u.ID(), userEpoch)
 		require.NoError(t, err)

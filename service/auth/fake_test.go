@@ -179,7 +179,8 @@ func newBenchAt(t *testing.T, cost Cost) *bench {
 	t.Helper()
 	b := &bench{store: &memory{users: map[uuid.UUID]user.User{}, tokens: map[string]*stored{}},
 		clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
-	service, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store, Secrets: []string{secretA}, Now: b.clock.now,
+	service, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store,
+		Secrets: []string{secretA}, Now: b.clock.now,
 		Passwords: NewPasswords(cost, 2, 0)})
 	require.NoError(t, err)
 	b.Service = service

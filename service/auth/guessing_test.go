@@ -38,7 +38,11 @@ func TestS65_GuessesAtTheSameTimeAreCounted(t *testing.T) {
 	ctx := context.Background()
 	from := user.Origin{Address: "203.0.113.9"}
 	b := newBench(t)
-	compared := guessAtOnce(150, func(int) error { _, err := b.Login(ctx, "ada", "wrong-password", from); return err })
+	compared := guessAtOnce(150, func(int) error {
+		_,
+			err := b.Login(ctx, "ada", "wrong-password", from)
+		return err
+	})
 	require.LessOrEqual(t, compared, int64(freeFailures), "of one user")
 	require.Positive(t, compared)
 
@@ -51,7 +55,8 @@ func TestS65_GuessesAtTheSameTimeAreCounted(t *testing.T) {
 
 	b = newBench(t)
 	compared = guessAtOnce(150, func(n int) error {
-		_, err := b.Login(ctx, "ada", "wrong-password", user.Origin{Address: fmt.Sprintf("203.0.113.%d", n)})
+		_, err := b.Login(ctx, "ada", "wrong-password",
+			user.Origin{Address: fmt.Sprintf("203.0.113.%d", n)})
 		return err
 	})
 	require.LessOrEqual(t, compared, int64(100), "of one user, from 150 addresses")
@@ -65,7 +70,8 @@ func TestS66_TheOwnerLogsInWhileOthersGuess(t *testing.T) {
 	guesses := 0
 	attack := func() {
 		for attacker := range 3 {
-			_, err := b.Login(ctx, "ada", "wrong-password", user.Origin{Address: fmt.Sprintf("203.0.113.%d", attacker)})
+			_, err := b.Login(ctx, "ada", "wrong-password",
+				user.Origin{Address: fmt.Sprintf("203.0.113.%d", attacker)})
 			if errs.KindOf(err) == errs.Unauthenticated {
 				guesses++
 			}
@@ -105,11 +111,13 @@ func TestS66_DeviceTokensOutliveARestart(t *testing.T) {
 	b := newBench(t)
 	ctx := context.Background()
 	device := b.login(t).Device
-	again, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store, Secrets: []string{secretB, secretA},
-		Now: b.clock.now, Passwords: b.passwords})
+	again, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store,
+		Secrets: []string{secretB, secretA},
+		Now:     b.clock.now, Passwords: b.passwords})
 	require.NoError(t, err)
 	for n := range accountFailures {
-		_, _ = again.Login(ctx, "ada", "wrong-password", user.Origin{Address: fmt.Sprintf("203.0.113.%d", n%250)})
+		_, _ = again.Login(ctx, "ada", "wrong-password",
+			user.Origin{Address: fmt.Sprintf("203.0.113.%d", n%250)})
 	}
 	here := user.Origin{Address: "203.0.113.1"} // as the attackers
 	for range freeFailures {
@@ -125,7 +133,8 @@ func TestS66_DeviceTokensOutliveARestart(t *testing.T) {
 	other := b.ada.ID()
 	other[0]++
 	ring := again.keys.Load()
-	for name, text := range map[string]string{"none": "", "noise": "fdt_noise", "altered": tokens.Device[:len(tokens.Device)-2] + "AA",
+	for name, text := range map[string]string{"none": "", "noise": "fdt_noise",
+		"altered":      tokens.Device[:len(tokens.Device)-2] + "AA",
 		"access token": tokens.Access} {
 		_, known := ring.knownDevice(text, b.ada.ID(), b.clock.now())
 		require.False(t, known, name)
@@ -141,7 +150,11 @@ func TestS66_DeviceTokensOutliveARestart(t *testing.T) {
 	require.False(t, known, "too old")
 
 	with.Device = tokens.Device
-	compared := guessAtOnce(50, func(int) error { _, err := again.Login(ctx, "ada", "wrong-password", with); return err })
+	compared := guessAtOnce(50, func(int) error {
+		_,
+			err := again.Login(ctx, "ada", "wrong-password", with)
+		return err
+	})
 	require.LessOrEqual(t, compared, int64(freeFailures), "who stole one guesses no faster")
 }
 
@@ -156,7 +169,10 @@ func TestS65_ConfirmationsAreCounted(t *testing.T) {
 	}
 	thief, owner := caller(), caller()
 	from := user.Origin{Address: "192.0.2.7"}
-	compared := guessAtOnce(150, func(int) error { return b.Confirm(ctx, thief, b.ada, "wrong-password", from) })
+	compared := guessAtOnce(150, func(int) error {
+		return b.Confirm(ctx, thief, b.ada,
+			"wrong-password", from)
+	})
 	require.LessOrEqual(t, compared, int64(freeFailures))
 	require.Positive(t, compared)
 	require.NoError(t, b.Confirm(ctx, owner, b.ada, goodPW, from), "another session is not kept out")

@@ -91,7 +91,8 @@ func TestS12_RefreshRotates(t *testing.T) {
 func TestS67_TwoRefreshesAtOnce(t *testing.T) {
 	b := newBench(t)
 	ctx := context.Background()
-	elsewhere, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store, Secrets: []string{secretB, secretA}, Now: b.clock.now, Passwords: b.passwords})
+	elsewhere, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store,
+		Secrets: []string{secretB, secretA}, Now: b.clock.now, Passwords: b.passwords})
 	require.NoError(t, err)
 	first := b.login(t)
 	second, err := b.Refresh(ctx, first.Refresh, user.Origin{})
@@ -109,7 +110,8 @@ func TestS67_TwoRefreshesAtOnce(t *testing.T) {
 	b.clock.pass(time.Second)
 	late, err := b.Refresh(ctx, first.Refresh, user.Origin{})
 	require.NoError(t, err)
-	require.Equal(t, third.Refresh, late.Refresh, "what it was exchanged for is used already: the newest")
+	require.Equal(t, third.Refresh, late.Refresh,
+		"what it was exchanged for is used already: the newest")
 
 	b.clock.pass(2 * time.Second)
 	_, err = b.Refresh(ctx, first.Refresh, user.Origin{})
@@ -122,7 +124,8 @@ func TestS67_TwoRefreshesAtOnce(t *testing.T) {
 func TestS67_AFreshTokenIsGoodOnAServerWhoseClockIsBehind(t *testing.T) {
 	b := newBench(t)
 	tokens := b.login(t)
-	behind, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store, Secrets: []string{secretA}, Passwords: b.passwords,
+	behind, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store,
+		Secrets: []string{secretA}, Passwords: b.passwords,
 		Now: func() time.Time { return b.clock.now().Add(-10 * time.Second) }})
 	require.NoError(t, err)
 	_, err = behind.Verify(context.Background(), tokens.Access)
@@ -223,23 +226,29 @@ func TestS16_FailuresAreSlowedDown(t *testing.T) {
 	require.Equal(t, 2*time.Second, known.RetryAfter, "it grows, and the email is the same account")
 
 	for n := range accountFailures {
-		_, _ = b.Login(ctx, "ada", "wrong-password", user.Origin{Address: fmt.Sprintf("198.51.100.%d", n)})
+		_, _ = b.Login(ctx, "ada", "wrong-password",
+			user.Origin{Address: fmt.Sprintf("198.51.100.%d", n)})
 	}
 	_, err = b.Login(ctx, "ada", goodPW, user.Origin{Address: "198.51.100.200"})
-	require.Equal(t, errs.Limited, errs.KindOf(err), "of very many networks, each is refused that was not seen before")
+	require.Equal(t, errs.Limited, errs.KindOf(err),
+		"of very many networks, each is refused that was not seen before")
 	_, err = b.Login(ctx, "ada", goodPW, owner)
 	require.NoError(t, err, "the owner's network is not kept out")
 }
 
 func TestS16_OneAddressManyAccounts(t *testing.T) {
 	guesses, now := newThrottle(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	at := func(account, address string) guess { return guess{account: account, network: network(address)} }
+	at := func(account, address string) guess {
+		return guess{account: account,
+			network: network(address)}
+	}
 	for n := range networkFailures {
 		g := at(fmt.Sprint("user", n), "2001:db8::1")
 		require.NoError(t, guesses.begin(g, now))
 		guesses.end(g, wrong, now)
 	}
-	require.Equal(t, errs.Limited, errs.KindOf(guesses.begin(at("fresh", "2001:db8::ffff"), now)), "the same /64")
+	require.Equal(t, errs.Limited, errs.KindOf(guesses.begin(at("fresh", "2001:db8::ffff"), now)),
+		"the same /64")
 	require.NoError(t, guesses.begin(at("fresh", "2001:db8:1::1"), now))
 	require.NoError(t, guesses.begin(at("fresh", "2001:db8::1"), now.Add(networkPause)))
 }

@@ -58,7 +58,8 @@ func onBoth(t *testing.T, run func(b *bench)) {
 		require.NoError(t, db.Writer().Exec(`INSERT INTO users (id, username, email, password_hash, created_at, updated_at)
 			VALUES (?, 'ada', 'ada@example.com', '!', ?, ?)`, b.user, b.now, b.now).Error)
 		clock := func() time.Time { return b.now }
-		b.service = mailsvc.NewService(mailsvc.ServiceDeps{Mails: database.NewMails(db, clock), Notices: database.NewMails(db, clock), Sender: b, Clock: clock,
+		b.service = mailsvc.NewService(mailsvc.ServiceDeps{Mails: database.NewMails(db, clock),
+			Notices: database.NewMails(db, clock), Sender: b, Clock: clock,
 			Log: slog.New(slog.NewTextHandler(&b.log, nil)), Parallel: 1, Tries: 3,
 			Count:  func(outcome string, _ time.Duration) { b.outcomes = append(b.outcomes, outcome) },
 			Buried: func(_ context.Context, d account.DeadLetter) { b.buried = append(b.buried, d) }})
@@ -230,13 +231,17 @@ func TestS68_NoticesGoOutAndForgetTheirAddress(t *testing.T) {
 		t, users := b.t, database.NewUsers(b.db)
 		require.NoError(t, b.db.Writer().Exec("UPDATE users SET email_notifications = 0").Error)
 		act := func(notices ...user.Notice) error {
-			return users.Record(t.Context(), user.Audit{ID: uuid.Must(uuid.NewV7()), Actor: "test", Action: "user.updated", At: b.now, Notices: notices})
+			return users.Record(t.Context(), user.Audit{ID: uuid.Must(uuid.NewV7()), Actor: "test",
+				Action: "user.updated", At: b.now, Notices: notices})
 		}
 		notice := func(kind user.NoticeKind, address string) user.Notice {
-			return user.Notice{ID: uuid.Must(uuid.NewV7()), UserID: b.user, Kind: kind, Address: address, CreatedAt: b.now}
+			return user.Notice{ID: uuid.Must(uuid.NewV7()), UserID: b.user, Kind: kind, Address: address,
+				CreatedAt: b.now}
 		}
-		require.NoError(t, act(notice(user.NoticeEmail, "old@example.com"), notice(user.NoticeEmail, "new@example.com")))
-		require.NoError(t, act(notice(user.NoticePassword, "new@example.com"), notice(user.NoticePayoutAccount, "new@example.com")))
+		require.NoError(t, act(notice(user.NoticeEmail, "old@example.com"),
+			notice(user.NoticeEmail, "new@example.com")))
+		require.NoError(t, act(notice(user.NoticePassword, "new@example.com"),
+			notice(user.NoticePayoutAccount, "new@example.com")))
 		b.fail = errors.New("421 not now")
 		require.Equal(t, 4, b.round())
 		require.Zero(t, b.round(), "not at once")

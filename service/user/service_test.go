@@ -159,17 +159,20 @@ func TestS69_AnAdministratorCannotBecomeACustomer(t *testing.T) {
 	boss, _ := register(t, s, "boss")
 	admin := domain.Principal{UserID: boss.ID(), Role: domain.RoleAdmin}
 	email, fresh, current := "boss@example.org", "another-long-secret", secret
-	for _, up := range []Update{{Email: &email}, {Password: &fresh}, {Password: &fresh, Email: &email, CurrentPassword: &current}} {
+	for _, up := range []Update{{Email: &email}, {Password: &fresh},
+		{Password: &fresh, Email: &email, CurrentPassword: &current}} {
 		_, err := s.Update(ctx, admin, ada.ID(), up, domain.Origin{})
 		require.Equal(t, errs.NotFound, errs.KindOf(err))
 	}
 	_, err := s.Get(ctx, admin, ada.ID())
 	require.Equal(t, errs.NotFound, errs.KindOf(err))
-	require.Equal(t, errs.NotFound, errs.KindOf(s.Delete(ctx, admin, ada.ID(), secret, domain.Origin{})))
+	require.Equal(t, errs.NotFound, errs.KindOf(s.Delete(ctx, admin, ada.ID(), secret,
+		domain.Origin{})))
 	require.Equal(t, ada, m.users[ada.ID()])
 
 	on := func(who domain.Principal, id uuid.UUID, reason string) Administration {
-		return Administration{Caller: who, UserID: id, Reason: reason, From: domain.Origin{Address: "192.0.2.1"}}
+		return Administration{Caller: who, UserID: id, Reason: reason,
+			From: domain.Origin{Address: "192.0.2.1"}}
 	}
 	before := len(m.acts)
 	_, err = s.Inspect(ctx, on(admin, ada.ID(), " "))
@@ -181,10 +184,12 @@ func TestS69_AnAdministratorCannotBecomeACustomer(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, ada, seen)
 	last := m.acts[len(m.acts)-1]
-	require.Equal(t, []string{boss.ID().String(), "user.inspected", ada.ID().String(), "a question by phone", "192.0.2.1"},
+	require.Equal(t, []string{boss.ID().String(), "user.inspected", ada.ID().String(),
+		"a question by phone", "192.0.2.1"},
 		[]string{last.Actor, last.Action, last.Subject, last.Reason, last.Address})
 
-	require.Equal(t, "wrong_password", errs.CodeOf(s.Erase(ctx, on(admin, ada.ID(), "asked for"), "wrong-password")))
+	require.Equal(t, "wrong_password", errs.CodeOf(s.Erase(ctx, on(admin, ada.ID(), "asked for"),
+		"wrong-password")))
 	require.Equal(t, "own_admin", errs.CodeOf(s.Erase(ctx, on(admin, boss.ID(), "tired"), secret)))
 	require.NoError(t, s.Erase(ctx, on(admin, ada.ID(), "asked for"), secret))
 	require.True(t, m.users[ada.ID()].Deleted())
@@ -210,7 +215,8 @@ func TestS68_EmailAndPasswordWantThePresentPassword(t *testing.T) {
 	}
 	_, err := s.Update(ctx, self, ada.ID(), Update{Email: &email}, domain.Origin{})
 	require.Equal(t, "password_required", errs.CodeOf(err))
-	_, err = s.Update(ctx, self, ada.ID(), Update{Email: &email, CurrentPassword: &wrong}, domain.Origin{})
+	_, err = s.Update(ctx, self, ada.ID(), Update{Email: &email, CurrentPassword: &wrong},
+		domain.Origin{})
 	require.Equal(t, "wrong_password", errs.CodeOf(err))
 	require.Equal(t, ada, m.users[ada.ID()])
 
@@ -221,22 +227,27 @@ func TestS68_EmailAndPasswordWantThePresentPassword(t *testing.T) {
 		}
 		return list
 	}
-	_, err = s.Update(ctx, self, ada.ID(), Update{Email: &email, CurrentPassword: &current}, domain.Origin{})
+	_, err = s.Update(ctx, self, ada.ID(), Update{Email: &email, CurrentPassword: &current},
+		domain.Origin{})
 	require.NoError(t, err)
-	require.Equal(t, []string{"email_changed ada@example.com", "email_changed ada@example.org"}, told())
-	u, err := s.Update(ctx, self, ada.ID(), Update{Password: &fresh, CurrentPassword: &current}, domain.Origin{})
+	require.Equal(t, []string{"email_changed ada@example.com", "email_changed ada@example.org"},
+		told())
+	u, err := s.Update(ctx, self, ada.ID(), Update{Password: &fresh, CurrentPassword: &current},
+		domain.Origin{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"password_changed ada@example.org"}, told())
 	require.Equal(t, int64(2), u.Generation())
 	require.Contains(t, m.forgotten, ada.ID())
 	require.Equal(t, "password", m.acts[len(m.acts)-1].Detail)
 	mute, name := false, "ada2"
-	_, err = s.Update(ctx, self, ada.ID(), Update{EmailNotifications: &mute, Username: &name, Email: &email}, domain.Origin{})
+	_, err = s.Update(ctx, self, ada.ID(), Update{EmailNotifications: &mute, Username: &name,
+		Email: &email}, domain.Origin{})
 	require.NoError(t, err, "an address that stays is no change")
 	require.Empty(t, told())
 
 	m.meanwhile = func() { v := m.users[ada.ID()]; v.SetPassword("$other", now); m.users[ada.ID()] = v }
-	_, err = s.Update(ctx, self, ada.ID(), Update{Password: &current, CurrentPassword: &fresh}, domain.Origin{})
+	_, err = s.Update(ctx, self, ada.ID(), Update{Password: &current, CurrentPassword: &fresh},
+		domain.Origin{})
 	require.Equal(t, "user_changed", errs.CodeOf(err), "two changes at once: one is told")
 }
 
@@ -287,9 +298,11 @@ func TestS64_NoUserStandsInTheAdministratorsWay(t *testing.T) {
 	s, m := newService(t)
 	ctx := context.Background()
 	for _, name := range []string{"admin", "administrator"} {
-		_, err := s.Register(ctx, Registration{Username: name, Email: name + "@example.com", Password: secret}, domain.Origin{})
+		_, err := s.Register(ctx, Registration{Username: name, Email: name + "@example.com",
+			Password: secret}, domain.Origin{})
 		require.Equal(t, "reserved_name", errs.CodeOf(err))
-		u, err := domain.New(domain.Fresh{ID: uuid.New(), Username: name, Email: name + "@example.com", PasswordHash: "$h", Role: domain.RoleUser, At: now})
+		u, err := domain.New(domain.Fresh{ID: uuid.New(), Username: name, Email: name + "@example.com",
+			PasswordHash: "$h", Role: domain.RoleUser, At: now})
 		require.NoError(t, err)
 		m.users[u.ID()] = u
 	}
@@ -317,7 +330,8 @@ func TestS64_NobodyRenamesThemselvesToTheService(t *testing.T) {
 	name, email, current := "Adm1n", "admin@florin.invalid", secret
 	_, err := s.Update(ctx, self, ada.ID(), Update{Username: &name}, domain.Origin{})
 	require.Equal(t, "reserved_name", errs.CodeOf(err))
-	_, err = s.Update(ctx, self, ada.ID(), Update{Email: &email, CurrentPassword: &current}, domain.Origin{})
+	_, err = s.Update(ctx, self, ada.ID(), Update{Email: &email, CurrentPassword: &current},
+		domain.Origin{})
 	require.Equal(t, "reserved_name", errs.CodeOf(err))
 	require.Equal(t, ada, m.users[ada.ID()])
 }
