@@ -51,8 +51,8 @@ func (s *Users) StartSession(ctx context.Context, u user.User, t user.RefreshTok
 	return toErrs("start session", err)
 }
 
-// open is the tokens of a user's open sessions: each session has one.
-func open(tx *gorm.DB, userID uuid.UUID, now time.Time) *gorm.DB {
+// openTokens is the tokens of a user's open sessions: each session has one.
+func openTokens(tx *gorm.DB, userID uuid.UUID, now time.Time) *gorm.DB {
 	return tx.Model(&refreshTokenRow{}).
 		Where("user_id = ? AND used_at IS NULL AND revoked_at IS NULL AND expires_at > ?", userID, now)
 }
@@ -60,7 +60,7 @@ func open(tx *gorm.DB, userID uuid.UUID, now time.Time) *gorm.DB {
 // endOldest makes room for one more session. The ids of sessions are in the order of their logins.
 func endOldest(tx *gorm.DB, userID uuid.UUID, now time.Time) error {
 	var families []uuid.UUID
-	err := open(tx, userID, now).Order("family_id").Pluck("family_id", &families).Error
+	err := openTokens(tx, userID, now).Order("family_id").Pluck("family_id", &families).Error
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func endOldest(tx *gorm.DB, userID uuid.UUID, now time.Time) error {
 func (s *Users) Sessions(ctx context.Context, userID uuid.UUID, now time.Time) (
 	[]user.Session, error) {
 	var rows []refreshTokenRow
-	err := open(s.db.Reader().WithContext(ctx), userID, now).Order("family_id DESC").
+	err := openTokens(s.db.Reader().WithContext(ctx), userID, now).Order("family_id DESC").
 		Limit(2 * user.MaxSessions).Find(&rows).Error
 	if err != nil {
 		return nil, toErrs("list sessions", err)
@@ -95,7 +95,7 @@ func (s *Users) EndSessionOf(ctx context.Context, userID, family uuid.UUID, act 
 			return err
 		}
 		var found int64
-		err := open(tx, userID, act.At).Where("family_id = ?", family).Count(&found).Error
+		err := openTokens(tx, userID, act.At).Where("family_id = ?", family).Count(&found).Error
 		if err != nil {
 			return err
 		}
