@@ -19,8 +19,11 @@ import (
 	"florin/domain/account"
 	"florin/domain/errs"
 	"florin/domain/integrity"
+	"florin/domain/user"
 	"florin/service/deadletter"
+	usersvc "florin/service/user"
 	"florin/webapi/contract"
+	webuser "florin/webapi/user"
 )
 
 var boss = uuid.MustParse("0198c0de-0000-7000-8000-0000000000ff") // an administrator: see fakeVerifier
@@ -71,12 +74,20 @@ type fakeProof struct{ state integrity.State }
 
 func (f *fakeProof) State(context.Context) (integrity.State, error) { return f.state, nil }
 
+// fakeUsers shows the zero user.
+type fakeUsers struct{ webuser.Service }
+
+func (fakeUsers) Inspect(context.Context, usersvc.Administration) (user.User, error) {
+	return user.User{}, nil
+}
+
 // newAdminServer serves the admin side in place of the public one, with its own document as the contract.
 func newAdminServer(t *testing.T) (*testServer, *fakeLetters) {
 	t.Helper()
 	letters := &fakeLetters{}
 	s := newTestServer(t, func(d *Deps) {
 		d.DeadLetters = letters
+		d.Users = webuser.New(fakeUsers{}, nil)
 		d.Integrity = &fakeProof{integrity.State{Position: 41, Head: 42, BrokenCount: 1, ProvedAt: noon, FullAt: noon, FullTook: time.Second,
 			Broken: []integrity.Finding{{ID: payment, Invariant: "I3", Subject: "account " + payment.String(), Detail: "posted=1", Accounts: []uuid.UUID{payment}, FoundAt: noon}}}}
 		d.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "florin_up 1") })

@@ -8,6 +8,7 @@ import (
 	"florin/webapi/integrity"
 	"florin/webapi/reconciliation"
 	"florin/webapi/review"
+	webuser "florin/webapi/user"
 )
 
 const (
@@ -110,6 +111,22 @@ var unfreezeAccount = Operation{
 	Description: "The account is in use again. The act is in the audit.",
 	Params:      idParam{}, Body: webaccount.FreezeRequest{}, Answers: []Answer{{Status: http.StatusOK, Body: webaccount.Account{}}},
 	Problems: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+}
+
+var inspectUser = Operation{
+	ID: "inspectUser", Tag: tagUsers, Summary: "Look at a user",
+	Description: "A POST, because who looked and why is in the audit.",
+	Params:      idParam{}, Body: webuser.InspectRequest{},
+	Answers:  []Answer{{Status: http.StatusOK, Body: webuser.Response{}}},
+	Problems: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+}
+
+var eraseUser = Operation{
+	ID: "eraseUser", Tag: tagUsers, Summary: "Delete a user",
+	Description: "As the user would themselves: refused while money is on the accounts, anonymised, " +
+		"the books stay. The act is in the audit.",
+	Params: idParam{}, Body: webuser.EraseRequest{}, Answers: []Answer{{Status: http.StatusNoContent}},
+	Problems: []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
 }
 
 var getIntegrity = Operation{

@@ -33,15 +33,18 @@ type locationHeader struct {
 
 var getUser = Operation{
 	ID: "getUser", Tag: tagUsers, Summary: "Read a user",
-	Description: "For the user itself and for administrators.",
-	Params:      idParam{},
-	Answers:     []Answer{{Status: http.StatusOK, Body: webuser.Response{}}},
+	Description: "For the user itself. Another's is as one that does not exist, " +
+		"for administrators too.",
+	Params:  idParam{},
+	Answers: []Answer{{Status: http.StatusOK, Body: webuser.Response{}}},
 }
 
 var updateUser = Operation{
 	ID: "updateUser", Tag: tagUsers, Summary: "Change a user",
-	Description: "What is left out stays as it is. A new password ends every session.",
-	Params:      idParam{}, Body: webuser.UpdateRequest{}, Example: map[string]any{"email": "ada@example.org"},
+	Description: "What is left out stays as it is. A new email or password needs `current_password`, " +
+		"and the user is told by mail. A new password ends every session.",
+	Params: idParam{}, Body: webuser.UpdateRequest{},
+	Example:  map[string]any{"email": "ada@example.org", "current_password": "a-long-enough-secret"},
 	Answers:  []Answer{{Status: http.StatusOK, Body: webuser.Response{}}},
 	Problems: []int{http.StatusForbidden, http.StatusConflict, http.StatusUnprocessableEntity},
 }
@@ -56,18 +59,23 @@ var deleteUser = Operation{
 
 var login = Operation{
 	ID: "login", Tag: tagUsers, Summary: "Log in",
-	Description: "With the username or the email. Failures are answered more and more slowly.",
-	Body:        webauth.LoginRequest{}, Example: map[string]any{"identity": "ada", "password": "a-long-enough-secret"},
+	Description: "With the username or the email. Failures are answered more and more slowly, to each " +
+		"network for itself. With the `device_token` of an earlier login the guesses of others do " +
+		"not count.",
+	Body:     webauth.LoginRequest{},
+	Example:  map[string]any{"identity": "ada", "password": "a-long-enough-secret"},
 	Answers:  []Answer{{Status: http.StatusOK, Body: webauth.TokenResponse{}}},
 	Problems: []int{http.StatusUnauthorized, http.StatusUnprocessableEntity},
 }
 
 var refresh = Operation{
 	ID: "refresh", Tag: tagUsers, Summary: "Get new tokens",
-	Description: "A refresh token is good for once. Using an old one again ends the session.",
-	Body:        webauth.RefreshRequest{},
-	Answers:     []Answer{{Status: http.StatusOK, Body: webauth.TokenResponse{}}},
-	Problems:    []int{http.StatusUnauthorized, http.StatusUnprocessableEntity},
+	Description: "A refresh token is good for once. For 10 seconds more it gives the same tokens " +
+		"again, for a second tab and for a lost answer; later it ends the session. A session ends " +
+		"30 days after its login.",
+	Body:     webauth.RefreshRequest{},
+	Answers:  []Answer{{Status: http.StatusOK, Body: webauth.TokenResponse{}}},
+	Problems: []int{http.StatusUnauthorized, http.StatusUnprocessableEntity},
 }
 
 var logout = Operation{
@@ -76,6 +84,25 @@ var logout = Operation{
 	Body:        webauth.LogoutRequest{}, BodyOptional: true,
 	Answers:  []Answer{{Status: http.StatusNoContent}},
 	Problems: []int{http.StatusUnauthorized},
+}
+
+var listSessions = Operation{
+	ID: "listSessions", Tag: tagUsers, Summary: "List one's sessions",
+	Description: "Those that are open, the newest first. One more than 50 ends the oldest.",
+	Answers:     []Answer{{Status: http.StatusOK, Body: webauth.Sessions{}}},
+}
+
+var endSession = Operation{
+	ID: "endSession", Tag: tagUsers, Summary: "End a session",
+	Description: "Its tokens are refused within 5 seconds everywhere.",
+	Params:      idParam{}, Answers: []Answer{{Status: http.StatusNoContent}},
+}
+
+var endOtherSessions = Operation{
+	ID: "endOtherSessions", Tag: tagUsers, Summary: "End all other sessions",
+	Description: "All of the caller's but the one that the request comes from, which " +
+		"`POST /auth/logout` ends.",
+	Answers: []Answer{{Status: http.StatusNoContent}},
 }
 
 var getTransaction = Operation{

@@ -103,6 +103,9 @@ func routes(h handlers) []Route {
 		{post, "/auth/login", Open, JSONBody, General, h.auth.Login, login},
 		{post, "/auth/refresh", Open, JSONBody, General, h.auth.Refresh, refresh},
 		{post, "/auth/logout", Optional, JSONBody, General, h.auth.Logout, logout},
+		{get, "/auth/sessions", User, NoBody, General, h.auth.Sessions, listSessions},
+		{del, "/auth/sessions/:id", User, NoBody, General, h.auth.EndSession, endSession},
+		{del, "/auth/sessions", User, NoBody, General, h.auth.EndOtherSessions, endOtherSessions},
 
 		{post, "/account", User, JSONBody, General, h.account.Open, openAccount},
 		{get, "/accounts", User, NoBody, General, h.account.List, listAccounts},

@@ -34,6 +34,9 @@ func adminRoutes(h handlers) []Route {
 		{post, "/admin/accounts/:id/freeze", Admin, JSONBody, General, h.account.Freeze, freezeAccount},
 		{post, "/admin/accounts/:id/unfreeze", Admin, JSONBody, General, h.account.Unfreeze, unfreezeAccount},
 
+		{post, "/admin/users/:id/inspect", Admin, JSONBody, General, h.user.Inspect, inspectUser},
+		{post, "/admin/users/:id/delete", Admin, JSONBody, General, h.user.Erase, eraseUser},
+
 		{get, "/admin/integrity", Admin, NoBody, General, h.integrity.Get, getIntegrity},
 
 		{get, "/admin/openapi.json", Admin, NoBody, General, h.adminDocs.Document, openapiDocument},

@@ -77,7 +77,8 @@ func newTestServerOver(t testing.TB, change ...func(*Deps)) *testServer {
 	require.NoError(t, err)
 	s := &testServer{accounts: &fakeAccounts{}, received: &fakeReceived{}, verdicts: &counter{}}
 	deps := Deps{
-		Accounts: s.accounts, Users: webuser.New(nil), Auth: webauth.New(nil), Health: health.New(nil),
+		Accounts: s.accounts, Users: webuser.New(nil,
+			nil), Auth: webauth.New(nil), Health: health.New(nil),
 		Verifier: fakeVerifier{}, Received: s.received, Cursors: cursors, Limiter: off, WebhookLimiter: off,
 		Providers:    map[string]account.PaymentProvider{"mock": fakeProvider{name: "mock"}, "stripe": fakeProvider{name: "stripe"}},
 		CountWebhook: s.verdicts.count, Log: slog.New(slog.DiscardHandler), Clock: func() time.Time { return noon },

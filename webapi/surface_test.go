@@ -1,6 +1,7 @@
 package webapi
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -11,7 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"florin/domain/account"
+	"florin/domain/user"
+	usersvc "florin/service/user"
 	"florin/webapi/middleware"
+	"florin/webapi/payout"
+	webuser "florin/webapi/user"
 )
 
 func TestF48_WebhookVerdicts(t *testing.T) {
@@ -164,4 +169,51 @@ func TestS25_CallersAreLimited(t *testing.T) {
 	require.Equal(t, 401, s.do(t, uuid.Nil, "GET", "/accounts", "", "Authorization: Bearer y").status)
 	require.Equal(t, 429, s.do(t, uuid.Nil, "GET", "/accounts", "", "Authorization: Bearer z").status, "guessing is limited by address")
 	require.Equal(t, http.StatusOK, s.do(t, uuid.Nil, "GET", "/healthz", "").status, "health always answers")
+}
+
+// registrar counts what reaches the services.
+type registrar struct {
+	webuser.Service
+	users int
+}
+
+// onboarder counts what reaches the provider.
+type onboarder struct {
+	payout.Service
+	asked int
+}
+
+func (r *registrar) Register(context.Context, usersvc.Registration, user.Origin) (user.User, error) {
+	r.users++
+	return user.User{}, nil
+}
+
+func (o *onboarder) Onboard(context.Context, uuid.UUID) (string, error) {
+	o.asked++
+	return "https://stripe.example/x", nil
+}
+
+// TestS62_RegistrationsAndOnboardingsAreLimitedByAddress: whoever asks, before anything is done.
+func TestS62_RegistrationsAndOnboardingsAreLimitedByAddress(t *testing.T) {
+	few := func() *middleware.Limiter {
+		limiter, err := middleware.NewLimiter("2/h", func() time.Time { return noon })
+		require.NoError(t, err)
+		return limiter
+	}
+	r, o := &registrar{}, &onboarder{}
+	s := newTestServer(t, func(d *Deps) {
+		d.Users, d.Payouts = webuser.New(r, few()), payout.New(o, few())
+	})
+	const body = `{"username":"someone","email":"s@example.com","password":"a-long-enough-secret"}`
+	for _, status := range []int{201, 201, 429, 429} {
+		a := s.do(t, uuid.Nil, "POST", "/user", body)
+		require.Equal(t, status, a.status, a.body)
+		require.Equal(t, status == 429, a.header.Get("Retry-After") != "")
+	}
+	require.Equal(t, 400, s.do(t, uuid.Nil, "POST", "/user", `{"x":1}`).status, "what is malformed costs nothing")
+	for i, who := range []uuid.UUID{ada, bob, ada, bob} {
+		a := s.do(t, who, "POST", "/stripe/account/onboard", "")
+		require.Equal(t, []int{200, 200, 429, 429}[i], a.status, a.body)
+	}
+	require.Equal(t, []int{2, 2}, []int{r.users, o.asked})
 }

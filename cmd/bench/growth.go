@@ -143,7 +143,7 @@ func (p *pass) fill(ctx context.Context, o serverOptions, g *grown) (*seed.Books
 	if err := process.stop(); err != nil {
 		return nil, err
 	}
-	hash, err := auth.NewPasswords(auth.StandardCost, 1, 0).Hash(ctx, password)
+	hash, err := auth.NewPasswords(auth.StandardCost, 1, 0).Hash(ctx, password, "")
 	if err != nil {
 		return nil, err
 	}

@@ -92,7 +92,7 @@ type App struct {
 	failed               chan error
 	draining             atomic.Bool
 	adminReady           chan struct{}
-	adminPassword        string // set before adminReady is closed; "" unless one was drawn
+	adminMade            usersvc.Bootstrap // set before adminReady is closed
 	closers              []func(context.Context) error
 	stopOnce             sync.Once
 	stopErr              error

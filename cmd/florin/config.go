@@ -54,6 +54,7 @@ type Config struct {
 	SMTPURL             secret // "" for no mail
 	MailFrom            string
 	RateLimit           string // "600/m" or "off"
+	RegistrationLimit   string // the same for registrations and onboardings of an address
 	LaneBatch           int    // operations in one commit at the most, 0 for the default; for comparison in cmd/bench
 	WebhookAllowPrivate bool
 	Maintenance         bool          // clients move no money; what providers tell is applied
@@ -90,6 +91,7 @@ type rawSettings struct {
 	StripeCancelURL     string `env:"STRIPE_CANCEL_URL"`
 	FXSource            string `env:"FX_SOURCE" envDefault:"fixed"`
 	RateLimit           string `env:"RATE_LIMIT" envDefault:"600/m"`
+	RegistrationLimit   string `env:"REGISTRATION_LIMIT" envDefault:"10/m"`
 	WebhookAllowPrivate string `env:"WEBHOOK_ALLOW_PRIVATE" envDefault:"false"`
 	Maintenance         string `env:"MAINTENANCE" envDefault:"false"`
 	SMTPURL             string `env:"SMTP_URL"`

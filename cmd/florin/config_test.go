@@ -32,6 +32,7 @@ func TestConfigHasWorkingDefaults(t *testing.T) {
 	assert.Equal(t, "1000000000.00", c.AmountLimit)
 	assert.Equal(t, time.Second, c.MockAutocomplete)
 	assert.Equal(t, "600/m", c.RateLimit)
+	assert.Equal(t, "10/m", c.RegistrationLimit)
 	assert.True(t, c.onSQLite())
 }
 
@@ -57,7 +58,7 @@ func TestConfigNamesEveryFaultAtOnceAndNoSecret(t *testing.T) {
 		"TRUSTED_PROXIES": "nowhere", "CORS_ORIGINS": "*", "DATABASE_URL": "mysql://root:" + canary + "@db/florin", "JWT_SECRET": canary,
 		"ADMIN_PASSWORD": "short", "PAYMENT_PROVIDER": "paypal", "PAYMENT_DEADLINE": "tomorrow", "AMOUNT_LIMIT": "1e9",
 		"MOCK_BANK_URL": "127.0.0.1", "MOCK_BANK_WEBHOOK_URL": "ftp://x", "MOCK_WEBHOOK_SECRET": canary, "MOCK_AUTOCOMPLETE": "-1s",
-		"FX_SOURCE": "ecb", "RATE_LIMIT": "many", "FLORIN_LANE_BATCH": "0", "WEBHOOK_ALLOW_PRIVATE": "maybe", "EVENT_BUS_URL": "nats://" + canary,
+		"FX_SOURCE": "ecb", "RATE_LIMIT": "many", "REGISTRATION_LIMIT": "few", "FLORIN_LANE_BATCH": "0", "WEBHOOK_ALLOW_PRIVATE": "maybe", "EVENT_BUS_URL": "nats://" + canary,
 		"SMTP_URL_FILE": "/nowhere/smtp"}
 	_, err := loadConfig(environ)
 	var faults configError

@@ -110,6 +110,10 @@ func (r *reader) limits(c *Config) {
 	if _, err := middleware.NewLimiter(c.RateLimit, time.Now); err != nil {
 		r.fault("RATE_LIMIT", "%v", err)
 	}
+	c.RegistrationLimit = r.raw.RegistrationLimit
+	if _, err := middleware.NewLimiter(c.RegistrationLimit, time.Now); err != nil {
+		r.fault("REGISTRATION_LIMIT", "%v", err)
+	}
 	if c.HTTPAddr != "" && c.HTTPAddr == c.AdminAddr && !strings.HasSuffix(c.HTTPAddr, ":0") {
 		r.fault("ADMIN_ADDR", "the same as HTTP_ADDR")
 	}

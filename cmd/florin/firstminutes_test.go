@@ -69,7 +69,7 @@ func testAdministratorsPassword(t *testing.T, url string) {
 	until(t, "the password is kept", func() bool { _, err := os.Stat(path); return err == nil })
 	kept, err := os.ReadFile(path)
 	require.NoError(t, err)
-	assert.Equal(t, "admin "+app.adminPassword+"\n", string(kept))
+	assert.Equal(t, "admin "+app.adminMade.Generated+"\n", string(kept))
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	assert.EqualValues(t, 0o600, info.Mode().Perm())
@@ -84,12 +84,12 @@ func testAdministratorsPassword(t *testing.T, url string) {
 			&object{},
 		)
 	}
-	require.NoError(t, login(app.adminPassword))
+	require.NoError(t, login(app.adminMade.Generated))
 	code, stdout, stderr := command(t, environ, "operators", "reset", "--json")
 	require.Zero(t, code, stderr)
 	drawn := decoded[map[string]string](t, stdout)["password"]
 	require.GreaterOrEqual(t, len(drawn), 20)
-	require.Error(t, login(app.adminPassword))
+	require.Error(t, login(app.adminMade.Generated))
 	require.NoError(t, login(drawn))
 	_, err = os.Stat(path)
 	require.ErrorIs(t, err, os.ErrNotExist, "the old password is good for nothing")

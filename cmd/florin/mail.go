@@ -20,7 +20,8 @@ func (a *App) buildMail(options Options) error {
 		return err
 	}
 	deps := options.Mail
-	deps.Mails, deps.Sender, deps.Clock, deps.Log = database.NewMails(a.DB, a.Clock), sender, a.Clock, a.Log
+	mails := database.NewMails(a.DB, a.Clock)
+	deps.Mails, deps.Notices, deps.Sender, deps.Clock, deps.Log = mails, mails, sender, a.Clock, a.Log
 	deps.Count, deps.Buried = a.Metrics.Mailed, a.Letters.Alert
 	a.mail = mailsvc.NewService(deps)
 	with := map[string]eventbus.PositionedHandler{mailsvc.Subscriber: a.mail.HandleEvent}

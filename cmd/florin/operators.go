@@ -121,8 +121,18 @@ type hashing struct{ *auth.Passwords }
 
 var _ usersvc.Credentials = hashing{}
 
-func (hashing) Confirm(context.Context, domainuser.User, string, domainuser.Origin) error {
+func (h hashing) Hash(
+	ctx context.Context, password string, _ domainuser.Origin,
+) (string, error) {
+	return h.Passwords.Hash(ctx, password, "")
+}
+
+func (hashing) Confirm(
+	context.Context, domainuser.Principal, domainuser.User, string, domainuser.Origin,
+) error {
 	return errors.New("no password is confirmed here")
 }
 
 func (hashing) Forget(uuid.UUID) {}
+
+func (hashing) Normal(password string) string { return auth.Normal(password) }

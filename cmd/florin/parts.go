@@ -49,16 +49,21 @@ func (a *App) redeliver(ctx context.Context, letter account.DeadLetter) error {
 // rests until ctx ends. In production it makes none up: without ADMIN_PASSWORD there is no administrator.
 func (a *App) ensureAdmin(ctx context.Context) error {
 	if !a.Config.Production || a.Config.AdminPassword != "" {
-		drawn, err := a.Users.EnsureAdmin(ctx, string(a.Config.AdminPassword))
+		made, err := a.Users.EnsureAdmin(ctx, string(a.Config.AdminPassword))
 		if err != nil {
 			return err
 		}
-		if drawn != "" {
-			if err := keepPassword(passwordFile(a.Config.DataDir), adminName, drawn); err != nil {
+		if made.Username != "" && made.Username != "admin" {
+			a.Log.WarnContext(ctx, "a user who is no administrator is called admin: look who that is; "+
+				"the administrator has another name", "administrator", made.Username)
+		}
+		if made.Generated != "" {
+			err := keepPassword(passwordFile(a.Config.DataDir), made.Username, made.Generated)
+			if err != nil {
 				a.Log.WarnContext(ctx, "administrator's password not kept", "error", err)
 			}
 		}
-		a.adminPassword = drawn
+		a.adminMade = made
 	}
 	close(a.adminReady)
 	<-ctx.Done()

@@ -84,7 +84,7 @@ func (r *rig) configure(dialect database.Dialect, tune ...func(*Config, *Options
 		AdminPassword:   secret(rigPassword),
 		PaymentProvider: "mock", PaymentDeadline: 24 * time.Hour, AmountLimit: "1000000000.00",
 		MockBankAPIKey: []secret{rigBankKey}, MockWebhookSecrets: []secret{rigWebhookSecret},
-		MockAutocomplete: bank.AutocompleteOff, FXSource: "fixed", RateLimit: "off",
+		MockAutocomplete: bank.AutocompleteOff, FXSource: "fixed", RateLimit: "off", RegistrationLimit: "10/m",
 	}
 	r.options = Options{
 		Clock: func() time.Time { return systemClock().Add(time.Duration(r.offset.Load())) },

@@ -26,13 +26,18 @@ func rights() map[string]access {
 	const mine, admins = 404, 404
 	money := `"amount":"1.00","currency":"EUR"`
 	return map[string]access{
-		"POST /user":         {`{"username":"x"}`, 422, 422, 422, 422},
-		"GET /user/:id":      {"", 401, 200, mine, 200},
-		"PUT /user/:id":      {`{"email":"{user}@example.org"}`, 401, 200, mine, 200},
-		"DELETE /user/:id":   {`{"password":"` + rigPassword + `"}`, 401, 409, mine, 409},
+		"POST /user":    {`{"username":"x"}`, 422, 422, 422, 422},
+		"GET /user/:id": {"", 401, 200, mine, admins},
+		"PUT /user/:id": {`{"email":"{user}@example.org","current_password":"` + rigPassword + `"}`,
+			401, 200, mine, admins},
+		"DELETE /user/:id":   {`{"password":"` + rigPassword + `"}`, 401, 409, mine, admins},
 		"POST /auth/login":   {`{"identity":"nobody","password":"nothing"}`, 401, 401, 401, 401},
 		"POST /auth/refresh": {`{"refresh_token":"nothing"}`, 401, 401, 401, 401},
 		"POST /auth/logout":  {`{"refresh_token":"nothing"}`, 204, 204, 204, 204},
+
+		"GET /auth/sessions":        {"", 401, 200, 200, 200},
+		"DELETE /auth/sessions/:id": {"", 401, 204, mine, admins},
+		"DELETE /auth/sessions":     {"", 401, 204, 204, 204},
 
 		"POST /account":                   {`{"currency":"JPY"}`, 401, 201, 201, 201},
 		"GET /accounts":                   {"", 401, 200, 200, 200},
@@ -87,7 +92,11 @@ func TestS1_NobodyReachesWhatIsAnothers(t *testing.T) {
 		owner.fund(euros, "100.00", "EUR")
 		paid := r.column("SELECT id FROM transactions WHERE type = 'deposit'")[0]
 		endpoint := owner.do("POST", "/webhook-endpoints", `{"url":"https://example.com/hook"}`).text(t, "id")
-		known := map[string]string{"{webhook-endpoints}": endpoint, "{account}": euros, "{destination}": destination, "{transaction}": paid, "{user}": owner.id}
+		second := &client{r: r}
+		second.login(owner.do("GET", "/user/"+owner.id, "").text(t, "username"))
+		session := r.column("SELECT family_id FROM refresh_tokens WHERE user_id = ? ORDER BY family_id DESC LIMIT 1", owner.id)[0]
+		known := map[string]string{"{auth}": session, "{webhook-endpoints}": endpoint, "{account}": euros,
+			"{destination}": destination, "{transaction}": paid, "{user}": owner.id}
 		rows := rights()
 		require.Len(t, rows, len(r.app.Server.Routes), "a row for a route that is not there")
 		for _, route := range r.app.Server.Routes {

@@ -46,8 +46,8 @@ func (p *program) welcome(app *App) error {
 		OpenAPI:  app.PublicURL() + "/openapi.json",
 		AdminURL: app.AdminURL(),
 	}
-	if app.adminPassword != "" {
-		g.AdminUser, g.AdminPassword = adminName, app.adminPassword
+	if app.adminMade.Generated != "" {
+		g.AdminUser, g.AdminPassword = app.adminMade.Username, app.adminMade.Generated
 		g.AdminPasswordFile = passwordFile(app.Config.DataDir)
 	}
 	if app.Config.Production {

@@ -242,7 +242,8 @@ func (a *App) buildServices(options Options) (err error) {
 	if err != nil {
 		return err
 	}
-	a.Users, err = usersvc.NewService(usersvc.ServiceDeps{Users: users, Accounts: users, Credentials: a.Auth, Now: a.Clock})
+	a.Users, err = usersvc.NewService(usersvc.ServiceDeps{Users: users, Accounts: users,
+		Credentials: a.Auth, Now: a.Clock, Tell: a.Config.SMTPURL != ""})
 	if err != nil {
 		return err
 	}
@@ -263,11 +264,15 @@ func (a *App) buildServer(options Options) error {
 	if err != nil {
 		return err
 	}
-	forWebhooks := webhookLimit
-	if a.Config.RateLimit == "off" {
-		forWebhooks = "off"
+	webhookLimiter, err := a.limiter(webhookLimit)
+	if err != nil {
+		return err
 	}
-	webhookLimiter, err := middleware.NewLimiter(forWebhooks, a.Clock)
+	registrations, err := a.limiter(a.Config.RegistrationLimit)
+	if err != nil {
+		return err
+	}
+	onboardings, err := a.limiter(a.Config.RegistrationLimit)
 	if err != nil {
 		return err
 	}
@@ -276,9 +281,9 @@ func (a *App) buildServer(options Options) error {
 		return err
 	}
 	a.Server, err = webapi.NewServer(webapi.Deps{
-		Accounts:    a.Service,
+		Accounts:    a.tellOfTargets(),
 		Webhooks:    a.Webhooks.Service,
-		Users:       webuser.New(a.Users),
+		Users:       webuser.New(a.Users, registrations),
 		Auth:        webauth.New(a.Auth),
 		Health:      a.health(),
 		DeadLetters: a.Letters,
@@ -291,7 +296,7 @@ func (a *App) buildServer(options Options) error {
 		Verifier:       a.Auth,
 		Received:       eventbus.NewReceived(accountsvc.NewPaymentEventHandler(a.Service)),
 		Providers:      a.providers,
-		Payouts:        webpayout.New(a.payouts),
+		Payouts:        webpayout.New(a.payouts, onboardings),
 		Cursors:        cursors,
 		Limiter:        limiter,
 		Capacity:       options.Capacity,
@@ -311,6 +316,14 @@ func (a *App) buildServer(options Options) error {
 		Profiles:     profiles(),
 	})
 	return err
+}
+
+// limiter is one more limit, which RATE_LIMIT=off switches off with the others.
+func (a *App) limiter(limit string) (*middleware.Limiter, error) {
+	if a.Config.RateLimit == "off" {
+		limit = "off"
+	}
+	return middleware.NewLimiter(limit, a.Clock)
 }
 
 // cursorKey is derived, so that all servers with one JWT_SECRET share it and there is one secret less to keep.

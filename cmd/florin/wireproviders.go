@@ -14,6 +14,7 @@ import (
 // openStripe makes the client of Stripe where there is a key. It makes no call.
 func (a *App) openStripe() (err error) {
 	a.payoutAccounts = database.NewPayoutAccounts(a.DB)
+	a.payoutAccounts.Tell = a.Config.SMTPURL != ""
 	if !a.Config.withStripe() {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"florin/domain/account"
 	"florin/domain/money"
+	"florin/domain/user"
 )
 
 // Channel is the channel of e-mail, as dead letters name it.
@@ -70,6 +71,16 @@ type Store interface {
 	FinishMail(ctx context.Context, m Mail, end Status) error
 	// BuryMail makes a dead letter of a mail that was claimed, in one commit, and answers false where a later claim has it.
 	BuryMail(ctx context.Context, m Mail, letter account.DeadLetter) (bool, error)
+}
+
+// NoticeStore keeps the mails about acts on identities; an act stores them.
+type NoticeStore interface {
+	// ClaimNotices claims those that are due at now. until gets the number of tries made so far.
+	ClaimNotices(ctx context.Context, now time.Time, limit int, until func(tries int) time.Time) (
+		[]user.Notice, error)
+	// FinishNotice ends a notice that was claimed, with the error that it died of, "" where it was
+	// sent, and takes its address out. It does nothing where a later claim has it.
+	FinishNotice(ctx context.Context, n user.Notice, lastError string) error
 }
 
 // Message is a mail as it is sent. ID is the local part of its Message-ID: the same for every repeat.

@@ -12,14 +12,9 @@ type Principal struct {
 	Role   Role
 	// SessionID is the family of refresh tokens that the access token belongs to.
 	SessionID uuid.UUID
-	// AuthenticatedAt is when the password was last shown in this session.
-	AuthenticatedAt time.Time
 	// ExpiresAt is when the credential ends; a long-lived stream must not outlast it.
 	ExpiresAt time.Time
 }
 
 // Admin says whether the principal may do what only administrators may.
 func (p Principal) Admin() bool { return p.Role == RoleAdmin }
-
-// MayManage says whether the principal may read and change the user: itself, or anybody for an administrator.
-func (p Principal) MayManage(userID uuid.UUID) bool { return p.UserID == userID || p.Admin() }

@@ -18,12 +18,17 @@ type Audit struct {
 	Address string // the client's network address
 	Request string // the request's id
 	At      time.Time
+	// Notices are stored with the act. More than MaxNotices are errs.Limited "too_many_changes", and
+	// nothing is done.
+	Notices []Notice
 }
 
 // Origin is where a request came from, for the audit and for limits. Address is the client's network address.
 type Origin struct {
 	Address string
 	Request string
+	// Device is the device token that a login shows, "" for none.
+	Device string
 }
 
 // Store keeps users. Every error that is not named is internal, or errs.Unavailable when the store is away.
@@ -41,6 +46,8 @@ type Store interface {
 	// DeleteUser does what ChangeUser does with User.Anonymise, closes the user's accounts, and refuses with
 	// errs.Conflict "money_on_accounts" where money, a hold or an open payment is left on one of them at the commit.
 	DeleteUser(ctx context.Context, id uuid.UUID, at time.Time, act Audit) error
+	// Record appends one act that changes nothing else, such as a look at a user.
+	Record(ctx context.Context, act Audit) error
 	// AdminExists says whether a living user has the role admin.
 	AdminExists(ctx context.Context) (bool, error)
 }

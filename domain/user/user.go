@@ -16,7 +16,7 @@ type Role string
 const (
 	// RoleUser is everybody.
 	RoleUser Role = "user"
-	// RoleAdmin may read and manage every user and open the admin listener's routes.
+	// RoleAdmin may open the admin listener's routes. Elsewhere it is a user like others.
 	RoleAdmin Role = "admin"
 )
 

@@ -57,6 +57,24 @@ func requireFaults(t *testing.T, names []string, err error, why string) {
 	require.Equal(t, names, got, why)
 }
 
+func TestS64_NamesOfTheServiceAreReserved(t *testing.T) {
+	for _, name := range []string{"admin", "ADMIN", "Administrator", "adm1n", "a-d-m-i-n", "admin_",
+		"adrnin", "r00t", "system", "Support",
+		"5upport", "flor1n", "F.l.o.r.i.n", "security", "he1p", "billing", "bi11ing", "postmaster", "no-reply"} {
+		requireFaults(t, []string{"username"}, CheckNew(name, "ada@example.com", "a-long-enough-secret"),
+			name)
+	}
+	for _, email := range []string{"admin@florin.invalid", "ADMIN@Florin.INVALID",
+		"x@mail.florin.invalid", "deleted-1@deleted.invalid"} {
+		requireFaults(t, []string{"email"}, CheckNew("ada", email, "a-long-enough-secret"), email)
+	}
+	for _, name := range []string{"ada", "adams", "helper", "rooted", "minister", "florian", "systema",
+		"user1-abc", "info42"} {
+		require.NoError(t, CheckNew(name, name+"@florin.example", "a-long-enough-secret"), name)
+	}
+	require.NoError(t, CheckReserved("", ""))
+}
+
 func TestS17_WeakPasswordsAreRefused(t *testing.T) {
 	require.Greater(t, len(commonPasswords), 1500)
 	for _, password := range []string{"", "1234567", "password", "PASSWORD", "Password1", "12345678", "qwertyuiop", "iloveyou",
@@ -89,12 +107,4 @@ func TestUserLife(t *testing.T) {
 	require.Equal(t, int64(3), u.Generation())
 	require.NotContains(t, u.Username()+u.Email()+u.PasswordHash(), "ada@")
 	require.NotContains(t, u.Email(), "example")
-}
-
-func TestPrincipalManages(t *testing.T) {
-	self, other := uuid.New(), uuid.New()
-	require.True(t, Principal{UserID: self, Role: RoleUser}.MayManage(self))
-	require.False(t, Principal{UserID: self, Role: RoleUser}.MayManage(other))
-	require.True(t, Principal{UserID: self, Role: RoleAdmin}.MayManage(other))
-	require.False(t, Principal{}.MayManage(other))
 }

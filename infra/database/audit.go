@@ -25,8 +25,11 @@ type auditRow struct {
 
 func (auditRow) TableName() string { return "audit" }
 
-// appendAudit adds one act to the transaction of what it tells of.
+// appendAudit adds one act, and its notices, to the transaction of what it tells of.
 func appendAudit(tx *gorm.DB, act user.Audit) error {
+	if err := addNotices(tx, act.Notices); err != nil {
+		return err
+	}
 	return tx.Create(&auditRow{ID: act.ID, Actor: act.Actor, Action: act.Action, Subject: act.Subject, Reason: act.Reason,
 		Detail: act.Detail, IP: act.Address, RequestID: act.Request, At: act.At}).Error
 }

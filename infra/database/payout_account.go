@@ -10,10 +10,15 @@ import (
 
 	"florin/domain/account"
 	"florin/domain/errs"
+	"florin/domain/user"
 )
 
 // PayoutAccounts keeps the accounts that users have at providers. It implements account.PayoutAccounts.
-type PayoutAccounts struct{ db *DB }
+type PayoutAccounts struct {
+	db *DB
+	// Tell says that users are told by mail of an account that is added.
+	Tell bool
+}
 
 // NewPayoutAccounts returns the repository on an open, migrated database.
 func NewPayoutAccounts(db *DB) *PayoutAccounts { return &PayoutAccounts{db: db} }
@@ -81,8 +86,14 @@ func (s *PayoutAccounts) AddPayoutAccount(ctx context.Context, a account.PayoutA
 	var kept payoutAccountRow
 	err := s.db.inTx(ctx, func(tx *gorm.DB) error {
 		row := payoutAccountToRow(a)
-		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error; err != nil {
-			return err
+		added := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
+		if added.Error != nil {
+			return added.Error
+		}
+		if s.Tell && added.RowsAffected == 1 {
+			if err := tellOfPayoutAccount(tx, a); err != nil {
+				return err
+			}
 		}
 		return tx.Where("provider = ? AND user_id = ?", a.Provider, a.UserID).Take(&kept).Error
 	})
@@ -90,6 +101,19 @@ func (s *PayoutAccounts) AddPayoutAccount(ctx context.Context, a account.PayoutA
 		return account.PayoutAccount{}, toErrs("add payout account", err)
 	}
 	return kept.toPayoutAccount(), nil
+}
+
+func tellOfPayoutAccount(tx *gorm.DB, a account.PayoutAccount) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	owner, err := lockUser(tx, a.UserID)
+	if err != nil {
+		return err
+	}
+	return addNotices(tx, []user.Notice{{ID: id, UserID: a.UserID, Kind: user.NoticePayoutAccount,
+		Address: owner.Email(), CreatedAt: a.CreatedAt}})
 }
 
 // UpdatePayoutAccount implements account.PayoutAccounts. Of two updates the one with the later time stays.

@@ -16,9 +16,10 @@ import (
 	"florin/infra/database/databasetest"
 )
 
-func TestPayoutAccounts(t *testing.T) {
+func TestS68_PayoutAccounts(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		store, ctx := database.NewPayoutAccounts(db), t.Context()
+		store.Tell = true
 		owner := newUser(t, "payee", "payee@example.com")
 		require.NoError(t, database.NewUsers(db).CreateUser(ctx, owner, act("user.created")))
 		_, err := store.FindPayoutAccount(ctx, "stripe", owner.ID())
@@ -38,6 +39,10 @@ func TestPayoutAccounts(t *testing.T) {
 		for _, one := range kept {
 			require.Equal(t, kept[0], one)
 		}
+		var told []string
+		require.NoError(t, db.Reader().Raw("SELECT kind || ' ' || address FROM notices").Scan(&told).Error)
+		require.Equal(t, []string{"payout_account_added payee@example.com"}, told,
+			"S68: the owner is told, once")
 		found, err := store.FindPayoutAccountByID(ctx, "stripe", kept[0].ID)
 		require.NoError(t, err)
 		require.Equal(t, kept[0], found)

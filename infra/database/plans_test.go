@@ -115,8 +115,23 @@ func userSteps(t *testing.T, db *database.DB, books *seed.Books) []step {
 		{"session", func() error { _, _, err := users.SessionByHash(ctx, "h1"); return err }},
 		{"standing", func() error { _, err := users.Standing(ctx, u.ID(), family); return err }},
 		{"refresh", func() error {
-			_, _, _, err := users.RotateSession(ctx, "h1", token(uuid.Nil, uuid.Nil, "h2"), act("session.reused"))
+			_, _, _, err := users.RotateSession(ctx, "h1", token(uuid.Nil, uuid.Nil, "h2"), nil,
+				act("session.reused"))
 			return err
+		}},
+		{"refresh again", func() error {
+			_, _, _, err := users.RotateSession(ctx, "h1", token(uuid.Nil, uuid.Nil, "h2"),
+				[]string{"h2", "h3"}, act("session.reused"))
+			return err
+		}},
+		{"sessions", func() error { _, err := users.Sessions(ctx, u.ID(), userEpoch); return err }},
+		{"end others", func() error {
+			return users.EndOtherSessions(ctx, u.ID(), family,
+				act("session.ended"))
+		}},
+		{"end one", func() error {
+			return users.EndSessionOf(ctx, u.ID(), family,
+				act("session.ended"))
 		}},
 		{"log out", func() error { return users.EndSession(ctx, family, act("session.ended")) }},
 		{"new password", func() error {

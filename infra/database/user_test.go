@@ -2,6 +2,7 @@ package database_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -98,20 +99,24 @@ func TestS12_ReuseOfARefreshTokenEndsTheFamily(t *testing.T) {
 		family := uuid.Must(uuid.NewV7())
 		require.NoError(t, users.StartSession(ctx, u, token(u.ID(), family, "h1"), act("login.succeeded")))
 
-		owner, row, outcome, err := users.RotateSession(ctx, "h1", token(uuid.Nil, uuid.Nil, "h2"), act("session.reused"))
+		owner, row, outcome, err := users.RotateSession(ctx, "h1", token(uuid.Nil, uuid.Nil, "h2"), nil,
+			act("session.reused"))
 		require.NoError(t, err)
 		require.Equal(t, user.RotationDone, outcome)
 		require.Equal(t, u.ID(), owner.ID())
 		require.Equal(t, family, row.Family)
 
-		_, row, outcome, err = users.RotateSession(ctx, "h1", token(uuid.Nil, uuid.Nil, "h3"), act("session.reused"))
+		late := token(uuid.Nil, uuid.Nil, "h3")
+		late.CreatedAt = userEpoch.Add(user.RepeatGrace + time.Microsecond)
+		_, row, outcome, err = users.RotateSession(ctx, "h1", late, []string{"h2"}, act("session.reused"))
 		require.NoError(t, err)
 		require.Equal(t, user.RotationReused, outcome)
 		require.Equal(t, u.ID(), row.UserID)
 		require.Equal(t, int64(1), auditCount(t, db, "session.reused"))
 
 		for _, hash := range []string{"h1", "h2", "h3", "unknown"} {
-			_, _, outcome, err = users.RotateSession(ctx, hash, token(uuid.Nil, uuid.Nil, "next"+hash), act("session.reused"))
+			_, _, outcome, err = users.RotateSession(ctx, hash, token(uuid.Nil, uuid.Nil, "next"+hash), nil,
+				act("session.reused"))
 			require.NoError(t, err)
 			require.Equal(t, user.RotationRefused, outcome, hash)
 		}
@@ -130,26 +135,95 @@ func TestS12_ExpiredAndRacingRefreshTokens(t *testing.T) {
 		require.NoError(t, users.StartSession(ctx, u, token(u.ID(), family, "h1"), act("login.succeeded")))
 		late := token(uuid.Nil, uuid.Nil, "late")
 		late.CreatedAt = userEpoch.Add(time.Hour)
-		_, _, outcome, err := users.RotateSession(ctx, "h1", late, act("session.reused"))
+		_, _, outcome, err := users.RotateSession(ctx, "h1", late, nil, act("session.reused"))
 		require.NoError(t, err)
 		require.Equal(t, user.RotationRefused, outcome)
 
-		var done, reused atomic.Int64
-		var wait sync.WaitGroup
-		for i := range 8 {
-			wait.Go(func() {
-				_, _, outcome, err := users.RotateSession(ctx, "h1", token(uuid.Nil, uuid.Nil, "r"+string(rune('a'+i))), act("session.reused"))
-				if err == nil && outcome == user.RotationDone {
-					done.Add(1)
-				}
-				if err == nil && outcome == user.RotationReused {
-					reused.Add(1)
-				}
-			})
+		var done, repeated, reused atomic.Int64
+		race := func(at time.Time, hash string) {
+			var wait sync.WaitGroup
+			for range 8 {
+				wait.Go(func() {
+					next := token(uuid.Nil, uuid.Nil, hash)
+					next.CreatedAt = at
+					_, row, outcome, err := users.RotateSession(ctx, "h1", next, []string{"other key", hash},
+						act("session.reused"))
+					switch {
+					case err == nil && outcome == user.RotationDone:
+						done.Add(1)
+					case err == nil && outcome == user.RotationRepeated && row.Hash == "next" && row.Family == family && !row.Used:
+						repeated.Add(1)
+					case err == nil && outcome == user.RotationReused:
+						reused.Add(1)
+					}
+				})
+			}
+			wait.Wait()
 		}
-		wait.Wait()
-		require.Equal(t, int64(1), done.Load(), "one of the racers wins")
-		require.Equal(t, int64(1), reused.Load(), "the next one ends the family, the others find it ended")
+		race(userEpoch, "next")
+		require.Equal(t, []int64{1, 7, 0}, []int64{done.Load(), repeated.Load(), reused.Load()},
+			"one of the racers wins, the others get the same")
+		race(userEpoch.Add(user.RepeatGrace), "next")
+		require.EqualValues(t, 15, repeated.Load())
+		race(userEpoch.Add(user.RepeatGrace+time.Microsecond), "next")
+		require.Equal(t, []int64{1, 15, 1}, []int64{done.Load(), repeated.Load(), reused.Load()},
+			"too late: the first ends the family, the others find it ended")
+	})
+}
+
+// TestS73_SessionsAreFewAndEnd: one more than the most ends the oldest; each has its end from the
+// login on; a user ends their own.
+func TestS73_SessionsAreFewAndEnd(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		ctx, users := context.Background(), database.NewUsers(db)
+		u, other := newUser(t, "ada", "ada@example.com"), newUser(t, "bob", "bob@example.com")
+		require.NoError(t, users.CreateUser(ctx, u, act("user.registered")))
+		require.NoError(t, users.CreateUser(ctx, other, act("user.registered")))
+		var families []uuid.UUID
+		start := func(u user.User, hash string) uuid.UUID {
+			family := uuid.Must(uuid.NewV7())
+			require.NoError(t, users.StartSession(ctx, u, token(u.ID(), family, hash),
+				act("login.succeeded")))
+			return family
+		}
+		foreign := start(other, "foreign")
+		for n := range user.MaxSessions {
+			families = append(families, start(u, fmt.Sprint("h", n)))
+		}
+		_, row, outcome, err := users.RotateSession(ctx, "h0", token(uuid.Nil, uuid.Nil, "h0b"), nil,
+			act("session.reused"))
+		require.NoError(t, err)
+		require.Equal(t, user.RotationDone, outcome)
+		require.Equal(t, userEpoch.Add(time.Hour), row.ExpiresAt, "a refresh does not put the end off")
+		families = append(families, start(u, "more"), start(u, "most"))
+		open, err := users.Sessions(ctx, u.ID(), userEpoch)
+		require.NoError(t, err)
+		require.Len(t, open, user.MaxSessions)
+		for i, s := range open {
+			require.Equal(t, families[len(families)-1-i], s.ID,
+				"the newest first; the two oldest logins are over")
+			require.Equal(t, userEpoch.Add(time.Hour), s.EndsAt)
+		}
+		later, err := users.Sessions(ctx, u.ID(), userEpoch.Add(time.Hour))
+		require.NoError(t, err)
+		require.Empty(t, later)
+
+		end := act("session.ended")
+		require.Equal(t, errs.NotFound, errs.KindOf(users.EndSessionOf(ctx, u.ID(), foreign,
+			act("session.ended"))))
+		require.Equal(t, errs.NotFound, errs.KindOf(users.EndSessionOf(ctx, u.ID(), families[0],
+			act("session.ended"))), "it is over")
+		require.NoError(t, users.EndSessionOf(ctx, u.ID(), open[0].ID, end))
+		require.Equal(t, errs.NotFound, errs.KindOf(users.EndSessionOf(ctx, u.ID(), open[0].ID,
+			act("session.ended"))))
+		require.NoError(t, users.EndOtherSessions(ctx, u.ID(), open[7].ID, act("session.ended")))
+		open, err = users.Sessions(ctx, u.ID(), userEpoch)
+		require.NoError(t, err)
+		require.Len(t, open, 1)
+		standing, err := users.Standing(ctx, other.ID(), foreign)
+		require.NoError(t, err)
+		require.True(t, standing.Open, "another user's goes on")
+		require.EqualValues(t, 2, auditCount(t, db, "session.ended"))
 	})
 }
 

@@ -31,7 +31,8 @@ type memory struct {
 
 type stored struct {
 	user.RefreshToken
-	used, revoked bool
+	used    time.Time
+	revoked bool
 }
 
 func (m *memory) UserByIdentity(_ context.Context, identity string) (user.User, error) {
@@ -53,20 +54,28 @@ func (m *memory) StartSession(_ context.Context, _ user.User, t user.RefreshToke
 	return nil
 }
 
-func (m *memory) RotateSession(_ context.Context, hash string, next user.RefreshToken, act user.Audit) (user.User, user.RefreshToken, user.Rotation, error) {
+func (m *memory) RotateSession(_ context.Context, hash string, next user.RefreshToken, nexts []string, act user.Audit) (user.User, user.RefreshToken, user.Rotation, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	shown, found := m.tokens[hash]
 	if !found || shown.revoked || !shown.ExpiresAt.After(next.CreatedAt) {
 		return user.User{}, next, user.RotationRefused, nil
 	}
-	next.Family, next.UserID = shown.Family, shown.UserID
-	if shown.used {
+	next.Family, next.UserID, next.ExpiresAt = shown.Family, shown.UserID, shown.ExpiresAt
+	if shown.Used && next.CreatedAt.Sub(shown.used) <= user.RepeatGrace {
+		for _, hash := range nexts {
+			if t, found := m.tokens[hash]; found {
+				return m.users[shown.UserID], t.RefreshToken, user.RotationRepeated, nil
+			}
+		}
+		return user.User{}, next, user.RotationRefused, nil
+	}
+	if shown.Used {
 		m.revoke(shown.Family)
 		m.acts = append(m.acts, act)
 		return m.users[shown.UserID], next, user.RotationReused, nil
 	}
-	shown.used = true
+	shown.Used, shown.used = true, next.CreatedAt
 	m.tokens[next.Hash] = &stored{RefreshToken: next}
 	return m.users[shown.UserID], next, user.RotationDone, nil
 }
@@ -85,6 +94,18 @@ func (m *memory) EndSession(_ context.Context, family uuid.UUID, act user.Audit)
 	m.revoke(family)
 	m.acts = append(m.acts, act)
 	return nil
+}
+
+func (m *memory) EndSessionOf(ctx context.Context, _, family uuid.UUID, act user.Audit) error {
+	return m.EndSession(ctx, family, act)
+}
+
+func (m *memory) EndOtherSessions(context.Context, uuid.UUID, uuid.UUID, user.Audit) error {
+	return nil
+}
+
+func (m *memory) Sessions(context.Context, uuid.UUID, time.Time) ([]user.Session, error) {
+	return nil, nil
 }
 
 func (m *memory) SessionByHash(_ context.Context, hash string) (uuid.UUID, uuid.UUID, error) {
@@ -151,14 +172,19 @@ type bench struct {
 	ada   user.User
 }
 
-func newBench(t *testing.T) *bench {
+// newBench hashes cheaply; newBenchAt at a cost.
+func newBench(t *testing.T) *bench { return newBenchAt(t, Cost{MemoryKiB: 8, Passes: 1}) }
+
+func newBenchAt(t *testing.T, cost Cost) *bench {
 	t.Helper()
 	b := &bench{store: &memory{users: map[uuid.UUID]user.User{}, tokens: map[string]*stored{}},
 		clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
-	service, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store, Secrets: []string{secretA}, Now: b.clock.now})
+	service, err := NewService(ServiceDeps{Users: b.store, Sessions: b.store,
+		Secrets: []string{secretA}, Now: b.clock.now,
+		Passwords: NewPasswords(cost, 2, 0)})
 	require.NoError(t, err)
 	b.Service = service
-	hash, err := service.Hash(context.Background(), goodPW)
+	hash, err := service.Hash(context.Background(), goodPW, user.Origin{})
 	require.NoError(t, err)
 	b.ada, err = user.New(user.Fresh{ID: uuid.Must(uuid.NewV7()), Username: "ada", Email: "ada@example.com", PasswordHash: hash, Role: user.RoleUser, At: b.clock.now()})
 	require.NoError(t, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"florin/domain/errs"
 	"florin/domain/user"
 )
@@ -11,8 +13,10 @@ import (
 // anonymous is the actor of an act before anybody proved who it is.
 const anonymous = "anonymous"
 
-// Login exchanges a username or email and a password for a new session. An unknown user and a wrong password are
-// the same errs.Unauthenticated "invalid_credentials", and take as long. errs.Limited after too many failures.
+// Login exchanges a username or email and a password for a new session. An unknown user and a wrong
+// password are the same errs.Unauthenticated "invalid_credentials", and take as long. errs.Limited
+// after too many failures: those of others count only for a login without a device token of the
+// user.
 func (s *Service) Login(ctx context.Context, identity, password string, from user.Origin) (Tokens, error) {
 	identity = normalIdentity(identity)
 	if len(identity) > user.MaxEmail {
@@ -27,17 +31,27 @@ func (s *Service) Login(ctx context.Context, identity, password string, from use
 	if known {
 		account, subject = u.ID().String(), u.ID().String()
 	}
-	if err := s.guesses.begin(account, from.Address, s.now()); err != nil {
-		return Tokens{}, err
+	g := guess{account: account, network: network(from.Address)}
+	device, familiar := uuid.Nil, false
+	if known {
+		device, familiar = s.keys.Load().knownDevice(from.Device, u.ID(), s.now())
 	}
-	right, err := s.guess(ctx, u, password, account, from)
+	if familiar {
+		g.credential = "device " + device.String()
+	}
+	right, err := s.guess(ctx, g, u, password)
 	if err != nil {
 		return Tokens{}, err
 	}
 	if !known || !right {
 		return Tokens{}, s.refuseLogin(ctx, subject, from)
 	}
-	return s.start(ctx, u, from)
+	tokens, err := s.start(ctx, u, from)
+	if err != nil {
+		return Tokens{}, err
+	}
+	tokens.Device, err = s.keys.Load().device(u.ID(), device, s.now())
+	return tokens, err
 }
 
 // refuseLogin records the failure. The subject is a user's id or "unknown": what a stranger typed may be a password.
@@ -63,10 +77,6 @@ func (s *Service) start(ctx context.Context, u user.User, from user.Origin) (Tok
 		return Tokens{}, err
 	}
 	row.Family, row.UserID = session, u.ID()
-	access, err := s.keys.Load().sign(u, session, now)
-	if err != nil {
-		return Tokens{}, err
-	}
 	act, err := s.act(u.ID().String(), "login.succeeded", u.ID().String(), from)
 	if err != nil {
 		return Tokens{}, err
@@ -74,5 +84,5 @@ func (s *Service) start(ctx context.Context, u user.User, from user.Origin) (Tok
 	if err := s.sessions.StartSession(ctx, u, row, act); err != nil {
 		return Tokens{}, fmt.Errorf("start session: %w", err)
 	}
-	return Tokens{Access: access, Refresh: refresh, ExpiresIn: AccessLifetime}, nil
+	return s.tokens(u, session, refresh)
 }

@@ -49,6 +49,8 @@ type Tokens struct {
 	Access    string
 	Refresh   string
 	ExpiresIn time.Duration
+	// Device is for the next login of the same user; a refresh gives none.
+	Device string
 }
 
 // NewService refuses secrets that are missing, short or samples.
@@ -103,14 +105,13 @@ func (s *Service) Verify(ctx context.Context, token string) (user.Principal, err
 	return principal, nil
 }
 
-// Confirm checks the password of a user who is logged in already, before something that cannot be undone.
-// errs.Unauthenticated "wrong_password"; errs.Limited as a login.
-func (s *Service) Confirm(ctx context.Context, u user.User, password string, from user.Origin) error {
-	account := u.ID().String()
-	if err := s.guesses.begin(account, from.Address, s.now()); err != nil {
-		return err
-	}
-	right, err := s.guess(ctx, u, password, account, from)
+// Confirm checks the password of a user who is logged in already, before something that cannot be
+// undone. errs.Unauthenticated "wrong_password"; errs.Limited after too many failures in the
+// caller's session.
+func (s *Service) Confirm(ctx context.Context, caller user.Principal, u user.User,
+	password string, from user.Origin) error {
+	right, err := s.guess(ctx, guess{account: u.ID().String(), network: network(from.Address),
+		credential: "session " + caller.SessionID.String(), confirms: true}, u, password)
 	if err != nil {
 		return err
 	}
@@ -120,19 +121,25 @@ func (s *Service) Confirm(ctx context.Context, u user.User, password string, fro
 	return nil
 }
 
+// Normal is the form of a password that rules are applied to and that is hashed.
+func (*Service) Normal(password string) string { return Normal(password) }
+
 // Hash returns the hash to store for a new password. errs.Unavailable when too many are being hashed.
-func (s *Service) Hash(ctx context.Context, password string) (string, error) {
-	return s.passwords.Hash(ctx, password)
+func (s *Service) Hash(ctx context.Context, password string, from user.Origin) (string, error) {
+	return s.passwords.Hash(ctx, password, network(from.Address))
 }
 
 // Forget drops what this process remembers of the user's tokens, so that ending them takes effect here at once.
 func (s *Service) Forget(userID uuid.UUID) { s.verified.forget(userID, uuid.Nil) }
 
-// guess compares one password and counts the result. The guess was admitted by the throttle.
-func (s *Service) guess(ctx context.Context, u user.User, password, account string, from user.Origin) (bool, error) {
+// guess compares one password, if the throttle admits it, and counts the result.
+func (s *Service) guess(ctx context.Context, g guess, u user.User, password string) (bool, error) {
+	if err := s.guesses.begin(g, s.now()); err != nil {
+		return false, err
+	}
 	result := undecided
-	defer func() { s.guesses.end(account, from.Address, result, s.now()) }()
-	right, err := s.passwords.Verify(ctx, u.PasswordHash(), password)
+	defer func() { s.guesses.end(g, result, s.now()) }()
+	right, err := s.passwords.verify(ctx, g, u.PasswordHash(), password)
 	if err != nil {
 		return false, err
 	}

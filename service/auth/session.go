@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -14,8 +15,8 @@ import (
 	"florin/domain/user"
 )
 
-// RefreshLifetime is how long an unused refresh token lives.
-const RefreshLifetime = 30 * 24 * time.Hour
+// SessionLifetime is how long a session lives from its login, however often it is refreshed.
+const SessionLifetime = 30 * 24 * time.Hour
 
 const refreshPrefix = "frt_"
 
@@ -39,19 +40,38 @@ func sessionStart(id uuid.UUID) time.Time {
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(stamp[:]))).UTC() //nolint:gosec // 48 bits
 }
 
-// newRefreshToken draws 256 random bits: the text for the client and the row that keeps its hash.
+// sessionEnd is when the session ends whatever happens.
+func sessionEnd(id uuid.UUID) time.Time { return sessionStart(id).Add(SessionLifetime) }
+
+// newRefreshToken draws 256 random bits: the text of a session's first token, and the row that
+// keeps its hash.
 func newRefreshToken(now time.Time) (string, user.RefreshToken, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return "", user.RefreshToken{}, fmt.Errorf("draw refresh token id: %w", err)
-	}
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {
 		return "", user.RefreshToken{}, fmt.Errorf("draw refresh token: %w", err)
 	}
 	text := refreshPrefix + base64.RawURLEncoding.EncodeToString(secret)
+	row, err := newRow(text, now)
+	return text, row, err
+}
+
+func newRow(text string, now time.Time) (user.RefreshToken, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return user.RefreshToken{}, fmt.Errorf("draw refresh token id: %w", err)
+	}
 	now = now.UTC().Truncate(time.Microsecond)
-	return text, user.RefreshToken{ID: id, Hash: hashRefresh(text), CreatedAt: now, ExpiresAt: now.Add(RefreshLifetime)}, nil
+	return user.RefreshToken{ID: id, Hash: hashRefresh(text),
+		CreatedAt: now, ExpiresAt: now.Add(SessionLifetime)}, nil
+}
+
+// next is the text of the token that a refresh token is exchanged for. It follows from the shown
+// one and a key, so that every server gives a repeat the same one although none keeps it; whoever
+// has the shown one and no key learns nothing of it.
+func (r *keyring) next(id, refresh string) string {
+	mac := hmac.New(sha256.New, r.derived(id, "florin refresh token"))
+	mac.Write([]byte(refresh))
+	return refreshPrefix + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
 // hashRefresh needs no salt and no slow hash: what it hides has 256 random bits.

@@ -21,6 +21,8 @@ const (
 	accessType = "access"
 	// AccessLifetime is how long an access token lives.
 	AccessLifetime = 15 * time.Minute
+	// clockSkew is how far the clocks of servers may be apart.
+	clockSkew = time.Minute
 	// maxTokenBytes bounds what is parsed at all; our own tokens take about 500.
 	maxTokenBytes = 2048
 	minSecret     = 32
@@ -88,8 +90,10 @@ func keyID(secret string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// sign issues an access token that lives from now for AccessLifetime.
-func (r *keyring) sign(u user.User, session uuid.UUID, now time.Time) (string, error) {
+// sign issues an access token that lives from now. It is good at once, also on a server whose clock
+// is a little behind.
+func (r *keyring) sign(u user.User, session uuid.UUID, now time.Time, lives time.Duration) (
+	string, error) {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return "", fmt.Errorf("draw token id: %w", err)
@@ -97,8 +101,8 @@ func (r *keyring) sign(u user.User, session uuid.UUID, now time.Time) (string, e
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: issuer, Audience: jwt.ClaimStrings{audience}, Subject: u.ID().String(), ID: id.String(),
-			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
-			ExpiresAt: jwt.NewNumericDate(now.Add(AccessLifetime)),
+			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now.Add(-clockSkew)),
+			ExpiresAt: jwt.NewNumericDate(now.Add(lives)),
 		},
 		Type: accessType, Generation: u.Generation(), Session: session.String(),
 	})
@@ -123,7 +127,8 @@ func (r *keyring) read(text string, now time.Time) (user.Principal, int64, error
 		return user.Principal{}, 0, fmt.Errorf("%w: %w", errBadToken, err)
 	}
 	if body.Type != accessType || body.ID == "" || body.IssuedAt == nil || body.NotBefore == nil ||
-		body.IssuedAt.After(now.Add(time.Minute)) || body.ExpiresAt.Sub(body.IssuedAt.Time) > AccessLifetime {
+		body.IssuedAt.After(now.Add(clockSkew)) ||
+		body.ExpiresAt.Sub(body.IssuedAt.Time) > AccessLifetime {
 		return user.Principal{}, 0, errBadToken
 	}
 	userID, err := uuid.Parse(body.Subject)
@@ -134,8 +139,14 @@ func (r *keyring) read(text string, now time.Time) (user.Principal, int64, error
 	if err != nil || session.Version() != 7 {
 		return user.Principal{}, 0, errBadToken
 	}
-	return user.Principal{UserID: userID, SessionID: session, AuthenticatedAt: sessionStart(session),
-		ExpiresAt: body.ExpiresAt.UTC()}, body.Generation, nil
+	expires := body.ExpiresAt.UTC()
+	if end := sessionEnd(session); end.Before(expires) {
+		expires = end
+	}
+	if !expires.After(now) {
+		return user.Principal{}, 0, errBadToken
+	}
+	return user.Principal{UserID: userID, SessionID: session, ExpiresAt: expires}, body.Generation, nil
 }
 
 // key finds the secret by the key id and refuses every header that could name another key.

@@ -16,7 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"florin/domain/account"
+	"florin/domain/errs"
 	"florin/domain/mail"
+	"florin/domain/user"
 	"florin/infra/database"
 	"florin/infra/database/databasetest"
 	"florin/pkg/eventbus"
@@ -56,7 +58,8 @@ func onBoth(t *testing.T, run func(b *bench)) {
 		require.NoError(t, db.Writer().Exec(`INSERT INTO users (id, username, email, password_hash, created_at, updated_at)
 			VALUES (?, 'ada', 'ada@example.com', '!', ?, ?)`, b.user, b.now, b.now).Error)
 		clock := func() time.Time { return b.now }
-		b.service = mailsvc.NewService(mailsvc.ServiceDeps{Mails: database.NewMails(db, clock), Sender: b, Clock: clock,
+		b.service = mailsvc.NewService(mailsvc.ServiceDeps{Mails: database.NewMails(db, clock),
+			Notices: database.NewMails(db, clock), Sender: b, Clock: clock,
 			Log: slog.New(slog.NewTextHandler(&b.log, nil)), Parallel: 1, Tries: 3,
 			Count:  func(outcome string, _ time.Duration) { b.outcomes = append(b.outcomes, outcome) },
 			Buried: func(_ context.Context, d account.DeadLetter) { b.buried = append(b.buried, d) }})
@@ -218,5 +221,55 @@ func TestS50_WhatStrangersWroteIsHarmless(t *testing.T) {
 			}
 		}
 		assert.Equal(t, 1, reason)
+	})
+}
+
+// TestS68_NoticesGoOutAndForgetTheirAddress: to an address as it was at the act, to users who want
+// no mail about payments too.
+func TestS68_NoticesGoOutAndForgetTheirAddress(t *testing.T) {
+	onBoth(t, func(b *bench) {
+		t, users := b.t, database.NewUsers(b.db)
+		require.NoError(t, b.db.Writer().Exec("UPDATE users SET email_notifications = 0").Error)
+		act := func(notices ...user.Notice) error {
+			return users.Record(t.Context(), user.Audit{ID: uuid.Must(uuid.NewV7()), Actor: "test",
+				Action: "user.updated", At: b.now, Notices: notices})
+		}
+		notice := func(kind user.NoticeKind, address string) user.Notice {
+			return user.Notice{ID: uuid.Must(uuid.NewV7()), UserID: b.user, Kind: kind, Address: address,
+				CreatedAt: b.now}
+		}
+		require.NoError(t, act(notice(user.NoticeEmail, "old@example.com"),
+			notice(user.NoticeEmail, "new@example.com")))
+		require.NoError(t, act(notice(user.NoticePassword, "new@example.com"),
+			notice(user.NoticePayoutAccount, "new@example.com")))
+		b.fail = errors.New("421 not now")
+		require.Equal(t, 4, b.round())
+		require.Zero(t, b.round(), "not at once")
+		b.fail = nil
+		b.now = b.now.Add(2 * time.Minute)
+		require.Equal(t, 4, b.round())
+		var told []string
+		for _, m := range b.sent {
+			told = append(told, m.To+": "+m.Subject)
+			assert.Contains(t, m.Text, "1 May 2026, 12:00 UTC")
+		}
+		assert.ElementsMatch(t, []string{"old@example.com: The email address of your account was changed",
+			"new@example.com: The email address of your account was changed", "new@example.com: The password of your account was changed",
+			"new@example.com: An account to pay out to was added to your account"}, told)
+		require.NoError(t, act(notice(user.NoticePassword, "gone@example.com")))
+		b.fail = fmt.Errorf("%w: 550 no such user", mail.ErrRefused)
+		require.Equal(t, 1, b.round())
+		b.now = b.now.Add(24 * time.Hour)
+		require.Zero(t, b.round())
+		var kept []string
+		require.NoError(t, b.db.Reader().Raw("SELECT DISTINCT status || ':' || address FROM notices ORDER BY 1").Scan(&kept).Error)
+		require.Equal(t, []string{"dead:", "sent:"}, kept)
+
+		for range user.MaxNotices {
+			require.NoError(t, act(notice(user.NoticePassword, "new@example.com")))
+		}
+		var limited *errs.Error
+		require.ErrorAs(t, act(notice(user.NoticePassword, "new@example.com")), &limited)
+		require.Equal(t, "too_many_changes", limited.Code)
 	})
 }

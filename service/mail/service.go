@@ -1,5 +1,5 @@
-// Package mail tells users by e-mail what became of their payments. It is a subscriber of the log: it never holds up money,
-// and no mail holds up another.
+// Package mail tells users by e-mail what became of their payments, and of acts on their identity.
+// It is a subscriber of the log: it never holds up money, and no mail holds up another.
 package mail
 
 import (
@@ -34,10 +34,12 @@ const maxErrorRunes = 500
 
 // ServiceDeps is what a Service is built from. Zero fields after Buried take the defaults named.
 type ServiceDeps struct {
-	Mails  mail.Store
-	Sender mail.Sender
-	Clock  account.Clock
-	Log    *slog.Logger
+	Mails mail.Store
+	// Notices are mails about acts on identities; nil for none.
+	Notices mail.NoticeStore
+	Sender  mail.Sender
+	Clock   account.Clock
+	Log     *slog.Logger
 	// Count counts an attempt by its outcome; Buried tells of a mail that became a dead letter.
 	Count  func(outcome string, took time.Duration)
 	Buried func(ctx context.Context, letter account.DeadLetter)
@@ -136,6 +138,15 @@ func (s *Service) Run(ctx context.Context) error {
 // logged, not returned. The error is that of claiming. A server that is killed between sending a mail and noting it sends it
 // once more, with the same Message-ID.
 func (s *Service) RunOnce(ctx context.Context) (int, error) {
+	notices, err := s.sendNotices(ctx)
+	if err != nil {
+		return 0, err
+	}
+	mails, err := s.sendMails(ctx)
+	return max(notices, mails), err
+}
+
+func (s *Service) sendMails(ctx context.Context) (int, error) {
 	now := s.Clock()
 	claimed, err := s.Mails.ClaimMails(ctx, now, s.Batch, func(tries int) time.Time { return now.Add(retryAfter(tries)) })
 	if err != nil {

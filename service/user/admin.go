@@ -4,56 +4,84 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 
 	"florin/domain/errs"
 	domain "florin/domain/user"
 )
 
-// adminEmail cannot receive mail (RFC 2606): whoever runs the server may change it.
-const adminEmail = "admin@florin.invalid"
+// adminDomain cannot receive mail (RFC 2606): whoever runs the server may change the address.
+const adminDomain = "@florin.invalid"
 
-// EnsureAdmin creates the user "admin" when no administrator exists. Without a password it draws one and returns it,
-// to be shown once; otherwise the answer is empty. Several servers may call it at once: one creates.
-func (s *Service) EnsureAdmin(ctx context.Context, password string) (generated string, err error) {
+// Bootstrap is what became of the administrator at a start. The zero value is that there was one.
+type Bootstrap struct {
+	// Username is the administrator's who was created. It is not "admin" where a user who is no
+	// administrator has that name.
+	Username string
+	// Generated is the password that was drawn, to be shown once; "" where one was given.
+	Generated string
+}
+
+// EnsureAdmin creates an administrator when none exists, "admin" if that name is free. Without a
+// password it draws one. Several servers may call it at once: one creates. No user's row stands in
+// its way, and none is made an administrator.
+func (s *Service) EnsureAdmin(ctx context.Context, password string) (Bootstrap, error) {
 	exists, err := s.users.AdminExists(ctx)
 	if err != nil {
-		return "", fmt.Errorf("look for an administrator: %w", err)
+		return Bootstrap{}, fmt.Errorf("look for an administrator: %w", err)
 	}
 	if exists {
-		return "", nil
+		return Bootstrap{}, nil
 	}
+	var made Bootstrap
 	if password == "" {
-		secret := make([]byte, 18)
-		if _, err := rand.Read(secret); err != nil {
-			return "", fmt.Errorf("draw administrator's password: %w", err)
+		if made.Generated, err = draw(18); err != nil {
+			return Bootstrap{}, err
 		}
-		generated = base64.RawURLEncoding.EncodeToString(secret)
-		password = generated
+		password = made.Generated
 	}
-	if err := domain.CheckAll("admin", adminEmail, password); err != nil {
-		return "", fmt.Errorf("administrator's password: %w", err)
-	}
-	u, err := s.build(ctx, Registration{Username: "admin", Email: adminEmail, Password: password}, domain.RoleAdmin)
+	apart, err := draw(6)
 	if err != nil {
-		return "", err
+		return Bootstrap{}, err
+	}
+	for _, name := range []string{"admin", "administrator", "florin-admin-" + apart} {
+		err := s.createAdmin(ctx, name, password)
+		if err == nil {
+			made.Username = name
+			return made, nil
+		}
+		if errs.KindOf(err) != errs.Conflict {
+			return Bootstrap{}, fmt.Errorf("create administrator: %w", err)
+		}
+		// Another server was faster, or an ordinary user has the name.
+		if exists, err := s.users.AdminExists(ctx); err != nil || exists {
+			return Bootstrap{}, err
+		}
+	}
+	return Bootstrap{}, errors.New("create administrator: no name is free")
+}
+
+func (s *Service) createAdmin(ctx context.Context, name, password string) error {
+	if err := domain.CheckAll(name, name+adminDomain, password); err != nil {
+		return fmt.Errorf("administrator's password: %w", err)
+	}
+	r := Registration{Username: name, Email: name + adminDomain, Password: password}
+	u, err := s.build(ctx, r, domain.RoleAdmin, domain.Origin{})
+	if err != nil {
+		return err
 	}
 	act, err := s.act("system", "admin.created", u.ID(), domain.Origin{})
 	if err != nil {
-		return "", err
+		return err
 	}
-	if err := s.users.CreateUser(ctx, u, act); err != nil {
-		return s.lostRace(ctx, err)
-	}
-	return generated, nil
+	return s.users.CreateUser(ctx, u, act)
 }
 
-// lostRace tells another server that was faster from an ordinary user who is called "admin".
-func (s *Service) lostRace(ctx context.Context, cause error) (string, error) {
-	if errs.KindOf(cause) == errs.Conflict {
-		if exists, err := s.users.AdminExists(ctx); err == nil && exists {
-			return "", nil
-		}
+func draw(bytes int) (string, error) {
+	secret := make([]byte, bytes)
+	if _, err := rand.Read(secret); err != nil {
+		return "", fmt.Errorf("draw for the administrator: %w", err)
 	}
-	return "", fmt.Errorf("create administrator: %w", cause)
+	return base64.RawURLEncoding.EncodeToString(secret), nil
 }

@@ -16,13 +16,14 @@ type Registration struct {
 	Password string
 }
 
-// Register creates a user with the role "user". errs.Refused names every field at fault; errs.Conflict
-// "username_taken" or "email_taken".
+// Register creates a user with the role "user". errs.Refused names every field at fault,
+// "reserved_name" among them; errs.Conflict "username_taken" or "email_taken".
 func (s *Service) Register(ctx context.Context, r Registration, from domain.Origin) (domain.User, error) {
-	if err := domain.CheckAll(r.Username, r.Email, r.Password); err != nil {
+	r.Password = s.credentials.Normal(r.Password)
+	if err := domain.CheckNew(r.Username, r.Email, r.Password); err != nil {
 		return domain.User{}, err
 	}
-	u, err := s.build(ctx, r, domain.RoleUser)
+	u, err := s.build(ctx, r, domain.RoleUser, from)
 	if err != nil {
 		return domain.User{}, err
 	}
@@ -36,8 +37,9 @@ func (s *Service) Register(ctx context.Context, r Registration, from domain.Orig
 	return u, nil
 }
 
-func (s *Service) build(ctx context.Context, r Registration, role domain.Role) (domain.User, error) {
-	hash, err := s.credentials.Hash(ctx, r.Password)
+func (s *Service) build(ctx context.Context, r Registration, role domain.Role,
+	from domain.Origin) (domain.User, error) {
+	hash, err := s.credentials.Hash(ctx, r.Password, from)
 	if err != nil {
 		return domain.User{}, err
 	}

@@ -24,7 +24,7 @@ func (s *Service) ResetAdmin(ctx context.Context, name, operator string) (drawn 
 	if drawn, err = drawPassword(); err != nil {
 		return "", err
 	}
-	hash, err := s.credentials.Hash(ctx, drawn)
+	hash, err := s.credentials.Hash(ctx, drawn, domain.Origin{})
 	if err != nil {
 		return "", err
 	}

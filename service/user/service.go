@@ -13,25 +13,28 @@ import (
 	domain "florin/domain/user"
 )
 
-// recentLogin is how long after a login the password counts as shown, so that changing it needs no second proof.
-const recentLogin = 5 * time.Minute
-
 // Credentials is what the service needs of authentication.
 type Credentials interface {
+	// Normal is the form of a password that rules are applied to and that is hashed.
+	Normal(password string) string
 	// Hash returns what to store of a password. errs.Unavailable when too many are being hashed.
-	Hash(ctx context.Context, password string) (string, error)
-	// Confirm checks a logged-in user's password. errs.Unauthenticated "wrong_password"; errs.Limited.
-	Confirm(ctx context.Context, u domain.User, password string, from domain.Origin) error
+	Hash(ctx context.Context, password string, from domain.Origin) (string, error)
+	// Confirm checks the password of the caller, who is u. errs.Unauthenticated "wrong_password";
+	// errs.Limited.
+	Confirm(ctx context.Context, caller domain.Principal, u domain.User, password string,
+		from domain.Origin) error
 	// Forget makes ended tokens of the user ended in this process at once.
 	Forget(userID uuid.UUID)
 }
 
-// ServiceDeps is what the service is built from; all of it is required.
+// ServiceDeps is what the service is built from; all of it but Tell is required.
 type ServiceDeps struct {
 	Users       domain.Store
 	Accounts    domain.AccountsOf
 	Credentials Credentials
 	Now         func() time.Time
+	// Tell says that users are told by mail when their email or password is changed.
+	Tell bool
 }
 
 // Service is safe for concurrent use.
@@ -40,6 +43,7 @@ type Service struct {
 	accounts    domain.AccountsOf
 	credentials Credentials
 	now         func() time.Time
+	tell        bool
 }
 
 // NewService returns the service, or an error when a part is missing.
@@ -47,14 +51,20 @@ func NewService(deps ServiceDeps) (*Service, error) {
 	if deps.Users == nil || deps.Accounts == nil || deps.Credentials == nil || deps.Now == nil {
 		return nil, errors.New("user service needs users, accounts, credentials and a clock")
 	}
-	return &Service{users: deps.Users, accounts: deps.Accounts, credentials: deps.Credentials, now: deps.Now}, nil
+	return &Service{users: deps.Users, accounts: deps.Accounts, credentials: deps.Credentials,
+		now: deps.Now, tell: deps.Tell}, nil
 }
 
-// Get returns a user to itself or to an administrator. errs.NotFound for everybody else, and for a deleted user.
+// Get returns a user to itself. errs.NotFound for everybody else, administrators too, and for a
+// deleted user.
 func (s *Service) Get(ctx context.Context, caller domain.Principal, id uuid.UUID) (domain.User, error) {
-	if !caller.MayManage(id) {
+	if caller.UserID != id {
 		return domain.User{}, errs.Missing("user")
 	}
+	return s.living(ctx, id)
+}
+
+func (s *Service) living(ctx context.Context, id uuid.UUID) (domain.User, error) {
 	u, err := s.users.UserByID(ctx, id)
 	if err != nil {
 		return domain.User{}, fmt.Errorf("get user: %w", err)
@@ -71,7 +81,7 @@ func (s *Service) confirm(ctx context.Context, caller domain.Principal, password
 	if err != nil {
 		return fmt.Errorf("find caller: %w", err)
 	}
-	return s.credentials.Confirm(ctx, self, password, from)
+	return s.credentials.Confirm(ctx, caller, self, password, from)
 }
 
 func (s *Service) act(actor, action string, subject uuid.UUID, from domain.Origin) (domain.Audit, error) {

@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -18,22 +19,30 @@ type Update struct {
 	Password *string
 	// EmailNotifications turns e-mail about payments on or off.
 	EmailNotifications *bool
-	// CurrentPassword is the caller's own. A new password needs it unless the caller has just logged in.
+	// CurrentPassword is the present one. A new email or password needs it.
 	CurrentPassword *string
 }
 
-// Update changes a user for itself or for an administrator. A new password ends every token of the user.
-// errs.NotFound; errs.Refused naming the fields; errs.Conflict "username_taken", "email_taken", "user_changed";
-// errs.Unauthenticated "wrong_password"; errs.Forbidden "password_required".
+// Update changes a user for itself. A new password ends every token of the user. errs.NotFound;
+// errs.Refused naming the fields; errs.Conflict "username_taken", "email_taken", "user_changed";
+// errs.Unauthenticated "wrong_password"; errs.Forbidden "password_required"; errs.Limited
+// "too_many_changes", or as a login.
 func (s *Service) Update(ctx context.Context, caller domain.Principal, id uuid.UUID, up Update, from domain.Origin) (domain.User, error) {
 	before, err := s.Get(ctx, caller, id)
 	if err != nil {
 		return domain.User{}, err
 	}
+	if up.Password != nil {
+		normal := s.credentials.Normal(*up.Password)
+		up.Password = &normal
+	}
 	if err := up.check(before); err != nil {
 		return domain.User{}, err
 	}
-	hash, err := s.newHash(ctx, caller, up, from)
+	if err := s.proved(ctx, caller, before, up, from); err != nil {
+		return domain.User{}, err
+	}
+	hash, err := s.newHash(ctx, up, from)
 	if err != nil {
 		return domain.User{}, err
 	}
@@ -42,6 +51,9 @@ func (s *Service) Update(ctx context.Context, caller domain.Principal, id uuid.U
 		return domain.User{}, err
 	}
 	act.Detail = up.changed()
+	if act.Notices, err = s.notices(before, up); err != nil {
+		return domain.User{}, err
+	}
 	after, err := s.users.ChangeUser(ctx, id, func(u *domain.User) error {
 		if u.Generation() != before.Generation() {
 			return errs.New(errs.Conflict, "user_changed", "the user was changed at the same time, try again")
@@ -65,23 +77,70 @@ func (s *Service) Update(ctx context.Context, caller domain.Principal, id uuid.U
 }
 
 // newHash returns the hash of the new password, empty when there is none.
-func (s *Service) newHash(ctx context.Context, caller domain.Principal, up Update, from domain.Origin) (string, error) {
+func (s *Service) newHash(ctx context.Context, up Update, from domain.Origin) (string, error) {
 	if up.Password == nil {
 		return "", nil
 	}
+	return s.credentials.Hash(ctx, *up.Password, from)
+}
+
+// proved checks the present password where the change is one that whoever only found an open
+// session must not make.
+func (s *Service) proved(ctx context.Context, caller domain.Principal, before domain.User,
+	up Update, from domain.Origin) error {
 	switch {
-	case up.CurrentPassword != nil:
-		if err := s.confirm(ctx, caller, *up.CurrentPassword, from); err != nil {
-			return "", err
-		}
-	case s.now().Sub(caller.AuthenticatedAt) > recentLogin:
-		return "", errs.New(errs.Forbidden, "password_required", "log in again, or send current_password, to set a new password")
+	case up.Password == nil && !up.movesEmail(before):
+		return nil
+	case up.CurrentPassword == nil:
+		return errs.New(errs.Forbidden, "password_required",
+			"send current_password to change the email or the password")
 	}
-	return s.credentials.Hash(ctx, *up.Password)
+	return s.credentials.Confirm(ctx, caller, before, *up.CurrentPassword, from)
+}
+
+func (up Update) movesEmail(before domain.User) bool {
+	return up.Email != nil && *up.Email != before.Email()
+}
+
+// notices tell the owner at every address concerned.
+func (s *Service) notices(before domain.User, up Update) ([]domain.Notice, error) {
+	var notices []domain.Notice
+	tell := func(kind domain.NoticeKind, address string) error {
+		// No mail arrives there: it is the administrator's until somebody changes it.
+		if !s.tell || strings.HasSuffix(address, adminDomain) {
+			return nil
+		}
+		id, err := uuid.NewV7()
+		if err != nil {
+			return fmt.Errorf("draw notice id: %w", err)
+		}
+		notices = append(notices, domain.Notice{ID: id, UserID: before.ID(), Kind: kind,
+			Address: address, CreatedAt: s.now()})
+		return nil
+	}
+	var failures []error
+	if up.movesEmail(before) {
+		failures = append(failures, tell(domain.NoticeEmail, before.Email()),
+			tell(domain.NoticeEmail, *up.Email))
+	}
+	if up.Password != nil {
+		failures = append(failures, tell(domain.NoticePassword, before.Email()))
+	}
+	return notices, errors.Join(failures...)
 }
 
 func (up Update) check(before domain.User) error {
 	username, email := before.Username(), before.Email()
+	var chosen [2]string // what the user does not have yet
+	if up.Username != nil && !strings.EqualFold(*up.Username, username) {
+		chosen[0] = *up.Username
+	}
+	if up.Email != nil && !strings.EqualFold(*up.Email, email) {
+		chosen[1] = *up.Email
+	}
+	if err := domain.CheckReserved(chosen[0], chosen[1]); err != nil {
+		return err
+	}
 	if up.Username != nil {
 		username = *up.Username
 	}

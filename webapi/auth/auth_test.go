@@ -48,6 +48,23 @@ func (f *fake) LogoutByRefresh(_ context.Context, refresh string, _ user.Origin)
 	return nil
 }
 
+func (f *fake) Sessions(_ context.Context, who user.Principal) ([]user.Session, error) {
+	return []user.Session{{ID: who.SessionID}, {ID: uuid.Nil}}, nil
+}
+
+func (f *fake) EndSession(_ context.Context, who user.Principal, session uuid.UUID, _ user.Origin) error {
+	if session != who.SessionID {
+		return errs.Missing("session")
+	}
+	f.ended = append(f.ended, session.String())
+	return nil
+}
+
+func (f *fake) EndOtherSessions(_ context.Context, who user.Principal, _ user.Origin) error {
+	f.ended = append(f.ended, "all but "+who.SessionID.String())
+	return nil
+}
+
 func (f *fake) Verify(_ context.Context, token string) (user.Principal, error) {
 	if token != "access" {
 		return user.Principal{}, errs.New(errs.Unauthenticated, "invalid_token", "bad")

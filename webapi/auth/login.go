@@ -13,6 +13,8 @@ import (
 type LoginRequest struct {
 	Identity string `json:"identity" required:"true" maxLength:"254" description:"Username or email" example:"ada"`
 	Password string `json:"password" required:"true" format:"password" example:"a-long-enough-secret"`
+	// DeviceToken may be of any form: a bad one is as none.
+	DeviceToken string `json:"device_token,omitempty" maxLength:"255" description:"Of the user's last login on this device"`
 }
 
 // Login serves POST /auth/login: 200 with tokens; 401 invalid_credentials, 422, 429 too_many_failures. It needs no
@@ -28,7 +30,9 @@ func (h *Handlers) Login(c *fiber.Ctx) error {
 	if err := required([2]string{"identity", in.Identity}, [2]string{"password", in.Password}); err != nil {
 		return err
 	}
-	tokens, err := h.service.Login(c.UserContext(), in.Identity, in.Password, middleware.Origin(c))
+	from := middleware.Origin(c)
+	from.Device = in.DeviceToken
+	tokens, err := h.service.Login(c.UserContext(), in.Identity, in.Password, from)
 	if err != nil {
 		return err
 	}

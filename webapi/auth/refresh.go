@@ -9,7 +9,7 @@ import (
 
 // RefreshRequest is the body of POST /auth/refresh.
 type RefreshRequest struct {
-	RefreshToken string `json:"refresh_token" required:"true" description:"The newest of the session; an older one ends the session"`
+	RefreshToken string `json:"refresh_token" required:"true" description:"The newest of the session. One that was used gives the same again for 10 seconds, and ends the session later"`
 }
 
 // Refresh serves POST /auth/refresh: 200 with the next tokens; 401 invalid_refresh_token, 422. It needs no other

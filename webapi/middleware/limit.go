@@ -75,6 +75,15 @@ func (l *Limiter) PerAddress() fiber.Handler {
 	}
 }
 
+// AdmitAddress counts one request of its address, whoever the caller is: for what costs more than a
+// request. A nil Limiter admits all.
+func (l *Limiter) AdmitAddress(c *fiber.Ctx) error {
+	if l == nil {
+		return nil
+	}
+	return l.admit("address " + networkOf(Address(c)))
+}
+
 func (l *Limiter) off() bool { return l.burst == 0 }
 
 func (l *Limiter) admit(key string) error {

@@ -20,10 +20,16 @@ type Service interface {
 }
 
 // Handlers serves /stripe/account.
-type Handlers struct{ service Service }
+type Handlers struct {
+	service     Service
+	onboardings *middleware.Limiter
+}
 
-// New returns the handlers over a service.
-func New(s Service) *Handlers { return &Handlers{service: s} }
+// New returns the handlers over a service. onboardings bounds the calls of the provider by address;
+// nil for no bound.
+func New(s Service, onboardings *middleware.Limiter) *Handlers {
+	return &Handlers{service: s, onboardings: onboardings}
+}
 
 // Link is where the user goes.
 type Link struct {
@@ -36,9 +42,12 @@ type Status struct {
 	PayoutsEnabled bool `json:"payouts_enabled" required:"true" description:"Withdrawals can be paid out to it."`
 }
 
-// Onboard serves POST /stripe/account/onboard.
+// Onboard serves POST /stripe/account/onboard; 429 rate_limited.
 func (h *Handlers) Onboard(c *fiber.Ctx) error {
 	if err := decode.NoQuery(c); err != nil {
+		return err
+	}
+	if err := h.onboardings.AdmitAddress(c); err != nil {
 		return err
 	}
 	url, err := h.service.Onboard(c.UserContext(), middleware.Caller(c).UserID)

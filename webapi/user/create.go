@@ -15,13 +15,18 @@ type CreateRequest struct {
 	Password string `json:"password" required:"true" format:"password" minLength:"8" maxLength:"128" description:"The most common ones are refused" example:"a-long-enough-secret"`
 }
 
-// Create serves POST /user: 201 with the user, 409 username_taken or email_taken, 422. It needs no credentials.
+// Create serves POST /user: 201 with the user, 409 username_taken or email_taken, 422, 429
+// rate_limited. It needs no credentials.
 func (h *Handlers) Create(c *fiber.Ctx) error {
 	if err := decode.NoQuery(c); err != nil {
 		return err
 	}
 	var in CreateRequest
 	if err := decode.Body(c, &in); err != nil {
+		return err
+	}
+	// Before anything is hashed: that costs more than all else of a request.
+	if err := h.registrations.AdmitAddress(c); err != nil {
 		return err
 	}
 	u, err := h.service.Register(c.UserContext(), service.Registration{Username: in.Username, Email: in.Email, Password: in.Password},

@@ -10,10 +10,10 @@ import (
 
 // DeleteRequest is the body of DELETE /user/:id.
 type DeleteRequest struct {
-	Password string `json:"password" required:"true" format:"password" description:"The caller's own"`
+	Password string `json:"password" required:"true" format:"password" description:"The user's own"`
 }
 
-// Delete serves DELETE /user/:id to the user itself and to administrators: 204; 401 wrong_password, 404, 409
+// Delete serves DELETE /user/:id to the user itself: 204; 401 wrong_password, 404, 409
 // money_on_accounts. The user is anonymised; its transactions stay.
 func (h *Handlers) Delete(c *fiber.Ctx) error {
 	if err := decode.NoQuery(c); err != nil {

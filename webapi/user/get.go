@@ -7,7 +7,7 @@ import (
 	"florin/webapi/middleware"
 )
 
-// Get serves GET /user/:id to the user itself and to administrators: 200, otherwise 404.
+// Get serves GET /user/:id to the user itself: 200, otherwise 404.
 func (h *Handlers) Get(c *fiber.Ctx) error {
 	if err := decode.NoQuery(c); err != nil {
 		return err

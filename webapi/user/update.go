@@ -15,10 +15,10 @@ type UpdateRequest struct {
 	Email              *string `json:"email,omitempty" format:"email" maxLength:"254" example:"ada@example.com"`
 	Password           *string `json:"password,omitempty" format:"password" minLength:"8" maxLength:"128" description:"A new one ends every session of the user"`
 	EmailNotifications *bool   `json:"email_notifications,omitempty" description:"Whether the user is told of payments by e-mail; true for a new user"`
-	CurrentPassword    *string `json:"current_password,omitempty" format:"password" description:"The caller's own; needed with password unless the login was less than five minutes ago"`
+	CurrentPassword    *string `json:"current_password,omitempty" format:"password" description:"The present one; a new email or password needs it"`
 }
 
-// Update serves PUT /user/:id to the user itself and to administrators: 200 with the user; 401 wrong_password, 403
+// Update serves PUT /user/:id to the user itself: 200 with the user; 401 wrong_password, 403
 // password_required, 404, 409 username_taken or email_taken, 422.
 func (h *Handlers) Update(c *fiber.Ctx) error {
 	if err := decode.NoQuery(c); err != nil {

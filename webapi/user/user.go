@@ -10,6 +10,7 @@ import (
 
 	"florin/domain/user"
 	service "florin/service/user"
+	"florin/webapi/middleware"
 )
 
 // Service is what the handlers call; *service/user.Service is one.
@@ -18,13 +19,20 @@ type Service interface {
 	Get(ctx context.Context, caller user.Principal, id uuid.UUID) (user.User, error)
 	Update(ctx context.Context, caller user.Principal, id uuid.UUID, up service.Update, from user.Origin) (user.User, error)
 	Delete(ctx context.Context, caller user.Principal, id uuid.UUID, password string, from user.Origin) error
+	Inspect(ctx context.Context, a service.Administration) (user.User, error)
+	Erase(ctx context.Context, a service.Administration, password string) error
 }
 
 // Handlers serves /user.
-type Handlers struct{ service Service }
+type Handlers struct {
+	service       Service
+	registrations *middleware.Limiter
+}
 
-// New returns the handlers over a service.
-func New(s Service) *Handlers { return &Handlers{service: s} }
+// New returns the handlers over a service. registrations bounds them by address; nil for no bound.
+func New(s Service, registrations *middleware.Limiter) *Handlers {
+	return &Handlers{service: s, registrations: registrations}
+}
 
 // Response is a user as the API shows it.
 type Response struct {

@@ -52,6 +52,12 @@ func (f *fake) Delete(_ context.Context, _ user.Principal, _ uuid.UUID, password
 	return f.err
 }
 
+func (f *fake) Inspect(context.Context, service.Administration) (user.User, error) {
+	return f.ada, f.err
+}
+
+func (f *fake) Erase(context.Context, service.Administration, string) error { return f.err }
+
 func (f *fake) Verify(context.Context, string) (user.Principal, error) {
 	return user.Principal{UserID: f.ada.ID(), Role: user.RoleUser}, nil
 }
@@ -63,7 +69,7 @@ func newApp(t *testing.T) (*fiber.App, *fake) {
 	require.NoError(t, err)
 	f := &fake{ada: ada}
 	app := fiber.New(middleware.Settings(problem.Handler(slog.New(slog.NewTextHandler(io.Discard, nil)))))
-	h, signedIn := New(f), middleware.Authenticate(f)
+	h, signedIn := New(f, nil), middleware.Authenticate(f)
 	app.Post("/user", h.Create)
 	app.Get("/user/:id", signedIn, h.Get)
 	app.Put("/user/:id", signedIn, h.Update)
