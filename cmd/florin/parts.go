@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -135,7 +136,26 @@ func profiles() http.Handler {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
+	return boundedProfiles(mux)
+}
+
+// maxProfile is how long a profile may take.
+const maxProfile = 60
+
+// boundedProfiles refuses a profile that takes longer than maxProfile seconds. What net/http/pprof cannot read it takes
+// for a time of its own, so that is refused too.
+func boundedProfiles(profiles http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// FormValue is what net/http/pprof itself reads.
+		if text := r.FormValue("seconds"); text != "" {
+			seconds, err := strconv.ParseFloat(text, 64)
+			if err != nil || !(seconds > 0 && seconds <= maxProfile) {
+				http.Error(w, "seconds must be a number above 0, of at most "+strconv.Itoa(maxProfile), http.StatusBadRequest)
+				return
+			}
+		}
+		profiles.ServeHTTP(w, r)
+	})
 }
 
 func (a *App) loadCertificate() error {

@@ -301,6 +301,7 @@ func (a *App) buildServer(options Options) error {
 		Proxies:        a.Config.TrustedProxies,
 		Origins:        a.Config.CORSOrigins,
 		// With a certificate of our own, every connection is TLS already.
+		AdminHosts:     a.Config.AdminHosts,
 		RequireHTTPS:   a.Config.Production && a.Config.TLSCert == "",
 		ErrorCatalogue: docs.Errors,
 		CountWebhook:   a.countWebhooks(),
@@ -324,15 +325,25 @@ func (a *App) openListeners(ctx context.Context) (err error) {
 	if a.public, err = a.listen(ctx, a.Config.HTTPAddr); err != nil {
 		return err
 	}
+	a.public = middleware.Connections{PerAddress: a.Config.ConnectionsPerAddress,
+		Total: middleware.MostConnections(descriptors()), Exempt: a.Config.TrustedProxies.Trusts,
+		Refused: a.Metrics.ConnectionRefused}.Bound(a.public)
 	if a.Config.TLSCert != "" {
 		if err := a.loadCertificate(); err != nil {
 			return err
 		}
 		a.public = a.secured(a.public)
 	}
-	a.admin, err = a.listen(ctx, a.Config.AdminAddr)
-	return err
+	if a.admin, err = a.listen(ctx, a.Config.AdminAddr); err != nil {
+		return err
+	}
+	a.admin = middleware.Connections{PerAddress: adminConnections, Total: adminConnections,
+		Refused: a.Metrics.ConnectionRefused}.Bound(a.admin)
+	return nil
 }
+
+// adminConnections are for scrapers and operators.
+const adminConnections = 64
 
 func (a *App) listen(ctx context.Context, address string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
@@ -346,5 +357,5 @@ func (a *App) listen(ctx context.Context, address string) (net.Listener, error) 
 		}
 		return nil
 	})
-	return l, nil
+	return middleware.Patient(l), nil
 }

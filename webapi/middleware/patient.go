@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/netip"
@@ -79,7 +80,8 @@ func passes(err error) bool {
 	return false
 }
 
-// Connections bounds how many connections a listener holds. Its fields are required, but for Exempt and Refused.
+// Connections bounds how many connections a listener holds. Total is required; PerAddress is
+// ConnectionsPerAddress when 0.
 type Connections struct {
 	PerAddress, Total int
 	// Exempt are addresses that only Total bounds, such as those of proxies, behind which many clients stand.
@@ -90,6 +92,7 @@ type Connections struct {
 
 // Bound wraps a listener so that a connection over the bounds is closed at once, and not returned.
 func (c Connections) Bound(inner net.Listener) net.Listener {
+	c.PerAddress = cmp.Or(c.PerAddress, ConnectionsPerAddress)
 	return &bounded{Listener: inner, limits: c, held: make(map[string]int)}
 }
 
