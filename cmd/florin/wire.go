@@ -231,7 +231,7 @@ func (a *App) buildServices(options Options) (err error) {
 		DepositFailures: map[string]account.DepositFailures{stripe.Name: database.NewDepositFailures(a.DB)},
 		Reviews:         database.NewReviews(a.DB),
 		Rates:           fx.NewGuard(rates, 0, a.Clock),
-		Waiter:          a.Waiters,
+		Waiter:          middleware.NewWaits(a.Waiters),
 		Clock:           a.Clock,
 		Log:             a.Log,
 		Meter:           a.Metrics,
