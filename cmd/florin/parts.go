@@ -20,6 +20,7 @@ import (
 	"florin/pkg/telemetry"
 	"florin/service/integrity"
 	"florin/webapi/health"
+	"florin/webapi/middleware"
 )
 
 // bankLedgerFile is the mock bank's own ledger in the data folder.
@@ -139,18 +140,15 @@ func profiles() http.Handler {
 	return boundedProfiles(mux)
 }
 
-// maxProfile is how long a profile may take.
-const maxProfile = 60
-
-// boundedProfiles refuses a profile that takes longer than maxProfile seconds. What net/http/pprof cannot read it takes
+// boundedProfiles refuses a profile that takes longer than MaxProfileSeconds. What net/http/pprof cannot read it takes
 // for a time of its own, so that is refused too.
 func boundedProfiles(profiles http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// FormValue is what net/http/pprof itself reads.
 		if text := r.FormValue("seconds"); text != "" {
 			seconds, err := strconv.ParseFloat(text, 64)
-			if err != nil || !(seconds > 0 && seconds <= maxProfile) {
-				http.Error(w, "seconds must be a number above 0, of at most "+strconv.Itoa(maxProfile), http.StatusBadRequest)
+			if err != nil || !(seconds > 0 && seconds <= middleware.MaxProfileSeconds) {
+				http.Error(w, "seconds must be a number above 0, of at most "+strconv.Itoa(middleware.MaxProfileSeconds), http.StatusBadRequest)
 				return
 			}
 		}

@@ -12,6 +12,9 @@ import (
 	"florin/domain/errs"
 )
 
+// MaxProfileSeconds is how long a profile on the admin listener may take.
+const MaxProfileSeconds = 60
+
 // NoBrowsers refuses what a page of somebody else's makes a browser send. Host must be an address, localhost or a listed
 // name, so that a name that was bound to this address anew finds nothing; an Origin must be the host's own.
 func NoBrowsers(hosts []string) fiber.Handler {
