@@ -63,8 +63,10 @@ type Deps struct {
 	Limiter        *middleware.Limiter
 	WebhookLimiter *middleware.Limiter
 	// Proxies, Origins and RequireHTTPS have working zero values: none, none, no.
-	Proxies      middleware.Proxies
-	Origins      middleware.Origins
+	Proxies middleware.Proxies
+	Origins middleware.Origins
+	// AdminHosts are names that the admin listener answers to, beside addresses and localhost.
+	AdminHosts   []string
 	RequireHTTPS bool
 	// Capacity has working zero values.
 	Capacity Capacity

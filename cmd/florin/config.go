@@ -19,10 +19,11 @@ type Config struct {
 	// Production refuses what is only good for trying Florin out.
 	Production bool
 
-	HTTPAddr  string // host:port of the public listener; port 0 takes a free one
-	AdminAddr string // host:port of the listener for metrics and profiles
-	TLSCert   string // file, "" for plain HTTP
-	TLSKey    string // file
+	HTTPAddr   string   // host:port of the public listener; port 0 takes a free one
+	AdminAddr  string   // host:port of the listener for metrics and profiles
+	AdminHosts []string // names that the admin listener is reached by, beside addresses and localhost
+	TLSCert    string   // file, "" for plain HTTP
+	TLSKey     string   // file
 
 	TrustedProxies middleware.Proxies
 	CORSOrigins    middleware.Origins
@@ -50,54 +51,58 @@ type Config struct {
 	StripeSuccessURL     string
 	StripeCancelURL      string
 
-	FXSource            string
-	SMTPURL             secret // "" for no mail
-	MailFrom            string
-	RateLimit           string // "600/m" or "off"
-	RegistrationLimit   string // the same for registrations and onboardings of an address
-	LaneBatch           int    // operations in one commit at the most, 0 for the default; for comparison in cmd/bench
-	WebhookAllowPrivate bool
-	Maintenance         bool          // clients move no money; what providers tell is applied
-	VerifyEvery         time.Duration // between two proofs of all books; 0 for the default
+	FXSource string
+	SMTPURL  secret // "" for no mail
+	MailFrom string
+	// ConnectionsPerAddress is 0 for the default.
+	ConnectionsPerAddress int
+	RateLimit             string // "600/m" or "off"
+	RegistrationLimit     string // the same for registrations and onboardings of an address
+	LaneBatch             int    // operations in one commit at the most, 0 for the default; for comparison in cmd/bench
+	WebhookAllowPrivate   bool
+	Maintenance           bool          // clients move no money; what providers tell is applied
+	VerifyEvery           time.Duration // between two proofs of all books; 0 for the default
 }
 
 // rawSettings is the environment as text.
 type rawSettings struct {
-	Profile             string `env:"PROFILE" envDefault:"development"`
-	HTTPAddr            string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080"`
-	AdminAddr           string `env:"ADMIN_ADDR" envDefault:"127.0.0.1:8081"`
-	TLSCert             string `env:"TLS_CERT"`
-	TLSKey              string `env:"TLS_KEY"`
-	TrustedProxies      string `env:"TRUSTED_PROXIES"`
-	CORSOrigins         string `env:"CORS_ORIGINS"`
-	DataDir             string `env:"DATA_DIR" envDefault:"./data"`
-	DatabaseURL         string `env:"DATABASE_URL"`
-	EventBusURL         string `env:"EVENT_BUS_URL"`
-	AllowSQLite         string `env:"ALLOW_SQLITE" envDefault:"false"`
-	JWTSecret           string `env:"JWT_SECRET"`
-	AdminPassword       string `env:"ADMIN_PASSWORD"`
-	PaymentProvider     string `env:"PAYMENT_PROVIDER" envDefault:"mock"`
-	PaymentDeadline     string `env:"PAYMENT_DEADLINE" envDefault:"24h"`
-	AmountLimit         string `env:"AMOUNT_LIMIT" envDefault:"1000000000.00"`
-	MockBankURL         string `env:"MOCK_BANK_URL"`
-	MockBankAPIKey      string `env:"MOCK_BANK_API_KEY"`
-	MockBankWebhookURL  string `env:"MOCK_BANK_WEBHOOK_URL"`
-	MockWebhookSecret   string `env:"MOCK_WEBHOOK_SECRET"`
-	MockAutocomplete    string `env:"MOCK_AUTOCOMPLETE" envDefault:"1s"`
-	StripeAPIKey        string `env:"STRIPE_API_KEY"`
-	StripeWebhookSecret string `env:"STRIPE_WEBHOOK_SECRET"`
-	StripeAPIBase       string `env:"STRIPE_API_BASE"`
-	StripeSuccessURL    string `env:"STRIPE_SUCCESS_URL"`
-	StripeCancelURL     string `env:"STRIPE_CANCEL_URL"`
-	FXSource            string `env:"FX_SOURCE" envDefault:"fixed"`
-	RateLimit           string `env:"RATE_LIMIT" envDefault:"600/m"`
-	RegistrationLimit   string `env:"REGISTRATION_LIMIT" envDefault:"10/m"`
-	WebhookAllowPrivate string `env:"WEBHOOK_ALLOW_PRIVATE" envDefault:"false"`
-	Maintenance         string `env:"MAINTENANCE" envDefault:"false"`
-	SMTPURL             string `env:"SMTP_URL"`
-	MailFrom            string `env:"MAIL_FROM"`
-	LaneBatch           string `env:"FLORIN_LANE_BATCH"`
-	VerifyEvery         string `env:"VERIFY_EVERY" envDefault:"24h"`
+	Profile               string `env:"PROFILE" envDefault:"development"`
+	HTTPAddr              string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080"`
+	AdminAddr             string `env:"ADMIN_ADDR" envDefault:"127.0.0.1:8081"`
+	TLSCert               string `env:"TLS_CERT"`
+	TLSKey                string `env:"TLS_KEY"`
+	TrustedProxies        string `env:"TRUSTED_PROXIES"`
+	CORSOrigins           string `env:"CORS_ORIGINS"`
+	DataDir               string `env:"DATA_DIR" envDefault:"./data"`
+	DatabaseURL           string `env:"DATABASE_URL"`
+	EventBusURL           string `env:"EVENT_BUS_URL"`
+	AllowSQLite           string `env:"ALLOW_SQLITE" envDefault:"false"`
+	JWTSecret             string `env:"JWT_SECRET"`
+	AdminPassword         string `env:"ADMIN_PASSWORD"`
+	PaymentProvider       string `env:"PAYMENT_PROVIDER" envDefault:"mock"`
+	PaymentDeadline       string `env:"PAYMENT_DEADLINE" envDefault:"24h"`
+	AmountLimit           string `env:"AMOUNT_LIMIT" envDefault:"1000000000.00"`
+	MockBankURL           string `env:"MOCK_BANK_URL"`
+	MockBankAPIKey        string `env:"MOCK_BANK_API_KEY"`
+	MockBankWebhookURL    string `env:"MOCK_BANK_WEBHOOK_URL"`
+	MockWebhookSecret     string `env:"MOCK_WEBHOOK_SECRET"`
+	MockAutocomplete      string `env:"MOCK_AUTOCOMPLETE" envDefault:"1s"`
+	StripeAPIKey          string `env:"STRIPE_API_KEY"`
+	StripeWebhookSecret   string `env:"STRIPE_WEBHOOK_SECRET"`
+	StripeAPIBase         string `env:"STRIPE_API_BASE"`
+	StripeSuccessURL      string `env:"STRIPE_SUCCESS_URL"`
+	StripeCancelURL       string `env:"STRIPE_CANCEL_URL"`
+	FXSource              string `env:"FX_SOURCE" envDefault:"fixed"`
+	RateLimit             string `env:"RATE_LIMIT" envDefault:"600/m"`
+	RegistrationLimit     string `env:"REGISTRATION_LIMIT" envDefault:"10/m"`
+	ConnectionsPerAddress string `env:"CONNECTIONS_PER_ADDRESS"`
+	AdminHosts            string `env:"ADMIN_HOSTS"`
+	WebhookAllowPrivate   string `env:"WEBHOOK_ALLOW_PRIVATE" envDefault:"false"`
+	Maintenance           string `env:"MAINTENANCE" envDefault:"false"`
+	SMTPURL               string `env:"SMTP_URL"`
+	MailFrom              string `env:"MAIL_FROM"`
+	LaneBatch             string `env:"FLORIN_LANE_BATCH"`
+	VerifyEvery           string `env:"VERIFY_EVERY" envDefault:"24h"`
 }
 
 // secretSettings may each be given as NAME_FILE, the path of a file that holds the value.

@@ -55,12 +55,14 @@ func (r *reader) read() Config {
 		MockBankWebhookURL: r.link("MOCK_BANK_WEBHOOK_URL", raw.MockBankWebhookURL),
 		MockWebhookSecrets: r.webhookSecrets(raw.MockWebhookSecret),
 
-		FXSource:            r.oneOf("FX_SOURCE", raw.FXSource, fixed.Name),
-		WebhookAllowPrivate: r.boolean("WEBHOOK_ALLOW_PRIVATE", raw.WebhookAllowPrivate),
-		Maintenance:         r.boolean("MAINTENANCE", raw.Maintenance),
-		SMTPURL:             secret(raw.SMTPURL),
-		MailFrom:            raw.MailFrom,
-		LaneBatch:           r.count("FLORIN_LANE_BATCH", raw.LaneBatch),
+		FXSource:              r.oneOf("FX_SOURCE", raw.FXSource, fixed.Name),
+		WebhookAllowPrivate:   r.boolean("WEBHOOK_ALLOW_PRIVATE", raw.WebhookAllowPrivate),
+		Maintenance:           r.boolean("MAINTENANCE", raw.Maintenance),
+		SMTPURL:               secret(raw.SMTPURL),
+		MailFrom:              raw.MailFrom,
+		ConnectionsPerAddress: r.count("CONNECTIONS_PER_ADDRESS", raw.ConnectionsPerAddress),
+		AdminHosts:            r.hosts("ADMIN_HOSTS", raw.AdminHosts),
+		LaneBatch:             r.count("FLORIN_LANE_BATCH", raw.LaneBatch),
 	}
 	c.DatabaseURL = r.databaseURL(raw.DatabaseURL, c.DataDir)
 	c.EventBus = r.brokers(raw.EventBusURL)
@@ -174,6 +176,20 @@ func (r *reader) count(name, value string) int {
 		r.fault(name, "%q is not a whole number of at least 1", value)
 	}
 	return int(n)
+}
+
+// hosts reads a comma-separated list of host names without ports.
+func (r *reader) hosts(name, list string) (hosts []string) {
+	for item := range strings.SplitSeq(list, ",") {
+		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		if strings.ContainsAny(item, ":/@*? ") {
+			r.fault(name, "%q is not the name of a host, without scheme and port", item)
+		}
+		hosts = append(hosts, item)
+	}
+	return hosts
 }
 
 func (r *reader) amount(name, value string) string {

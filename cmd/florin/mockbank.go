@@ -16,6 +16,7 @@ import (
 	"florin/infra/provider/mock"
 	"florin/infra/provider/mock/bank"
 	"florin/pkg/telemetry"
+	"florin/webapi/middleware"
 )
 
 func (p *program) mockBankCommand() *cobra.Command {
@@ -64,7 +65,7 @@ func (p *program) mockBank(ctx context.Context, address string, chaos uint64) (e
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	return runBank(ctx, b, l)
+	return runBank(ctx, b, middleware.Patient(l))
 }
 
 func runBank(ctx context.Context, b *bank.Bank, l net.Listener) error {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,6 +20,7 @@ import (
 	"florin/pkg/telemetry"
 	"florin/service/integrity"
 	"florin/webapi/health"
+	"florin/webapi/middleware"
 )
 
 // bankLedgerFile is the mock bank's own ledger in the data folder.
@@ -145,7 +147,23 @@ func profiles() http.Handler {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
+	return boundedProfiles(mux)
+}
+
+// boundedProfiles refuses a profile that takes longer than MaxProfileSeconds. What net/http/pprof cannot read it takes
+// for a time of its own, so that is refused too.
+func boundedProfiles(profiles http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// FormValue is what net/http/pprof itself reads.
+		if text := r.FormValue("seconds"); text != "" {
+			seconds, err := strconv.ParseFloat(text, 64)
+			if err != nil || !(seconds > 0 && seconds <= middleware.MaxProfileSeconds) {
+				http.Error(w, "seconds must be a number above 0, of at most "+strconv.Itoa(middleware.MaxProfileSeconds), http.StatusBadRequest)
+				return
+			}
+		}
+		profiles.ServeHTTP(w, r)
+	})
 }
 
 func (a *App) loadCertificate() error {

@@ -230,7 +230,7 @@ func (a *App) buildServices(options Options) (err error) {
 		DepositFailures: map[string]account.DepositFailures{stripe.Name: database.NewDepositFailures(a.DB)},
 		Reviews:         database.NewReviews(a.DB),
 		Rates:           fx.NewGuard(rates, 0, a.Clock),
-		Waiter:          a.Waiters,
+		Waiter:          middleware.NewWaits(a.Waiters),
 		Clock:           a.Clock,
 		Log:             a.Log,
 		Meter:           a.Metrics,
@@ -305,6 +305,7 @@ func (a *App) buildServer(options Options) error {
 		Proxies:        a.Config.TrustedProxies,
 		Origins:        a.Config.CORSOrigins,
 		// With a certificate of our own, every connection is TLS already.
+		AdminHosts:   a.Config.AdminHosts,
 		RequireHTTPS: a.Config.Production && a.Config.TLSCert == "",
 		Guides:       guides(),
 		Walk:         walkFor(a.Config),
@@ -337,15 +338,25 @@ func (a *App) openListeners(ctx context.Context) (err error) {
 	if a.public, err = a.listen(ctx, a.Config.HTTPAddr); err != nil {
 		return err
 	}
+	a.public = middleware.Connections{PerAddress: a.Config.ConnectionsPerAddress,
+		Total: middleware.MostConnections(descriptors()), Exempt: a.Config.TrustedProxies.Trusts,
+		Refused: a.Metrics.ConnectionRefused}.Bound(a.public)
 	if a.Config.TLSCert != "" {
 		if err := a.loadCertificate(); err != nil {
 			return err
 		}
 		a.public = a.secured(a.public)
 	}
-	a.admin, err = a.listen(ctx, a.Config.AdminAddr)
-	return err
+	if a.admin, err = a.listen(ctx, a.Config.AdminAddr); err != nil {
+		return err
+	}
+	a.admin = middleware.Connections{PerAddress: adminConnections, Total: adminConnections,
+		Refused: a.Metrics.ConnectionRefused}.Bound(a.admin)
+	return nil
 }
+
+// adminConnections are for scrapers and operators.
+const adminConnections = 64
 
 func (a *App) listen(ctx context.Context, address string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
@@ -359,5 +370,5 @@ func (a *App) listen(ctx context.Context, address string) (net.Listener, error) 
 		}
 		return nil
 	})
-	return l, nil
+	return middleware.Patient(l), nil
 }

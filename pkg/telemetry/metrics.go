@@ -35,6 +35,7 @@ type Metrics struct {
 	handler  http.Handler
 
 	transactions, moves, webhooks, providerEvents, providerCalls      metric.Int64Counter
+	connectionsRefused                                                metric.Int64Counter
 	alerts, requests, errorsByCode, relayed, listed                   metric.Int64Counter
 	streamEvents, streamEnds, deliveries                              metric.Int64Counter
 	streams                                                           metric.Int64UpDownCounter
@@ -85,6 +86,7 @@ func (m *Metrics) open() error {
 	m.errorsByCode = counter("florin_errors", "Errors answered, by their stable code.")
 	m.listed = counter("florin_listed_events", "Events of providers that came by no webhook and were applied from the provider's list.")
 	m.relayed = counter("florin_relay_events", "Events that were given their position.")
+	m.connectionsRefused = counter("florin_connections_refused", "Connections closed at once, because their address or the server has too many.")
 	m.streamEvents = counter("florin_stream_events", "Events written to event streams.")
 	m.streamEnds = counter("florin_stream_ends", "Event streams that ended, by reason.")
 	streams, err := m.meter.Int64UpDownCounter("florin_streams", metric.WithDescription("Event streams that are open."))
@@ -138,6 +140,9 @@ func (m *Metrics) Called(provider, operation, outcome string, took time.Duration
 
 // Alert counts something that a person must look at.
 func (m *Metrics) Alert(kind string) { m.add(m.alerts, 1, labels{attribute.String("kind", kind)}) }
+
+// ConnectionRefused counts a connection that was closed at once.
+func (m *Metrics) ConnectionRefused() { m.add(m.connectionsRefused, 1, labels{}) }
 
 // Webhook counts a webhook by what was answered.
 func (m *Metrics) Webhook(provider, verdict string) {

@@ -37,7 +37,8 @@ func ParseProxies(list string) (Proxies, error) {
 	return proxies, nil
 }
 
-func (p Proxies) trust(addr netip.Addr) bool {
+// Trusts says that the address is one of a proxy.
+func (p Proxies) Trusts(addr netip.Addr) bool {
 	for _, prefix := range p {
 		if prefix.Contains(addr) {
 			return true
@@ -56,7 +57,7 @@ func Client(proxies Proxies, requireHTTPS bool) fiber.Handler {
 		c.Locals(clientKey{}, proxies.client(peer, headerLines(c, fiber.HeaderXForwardedFor)))
 		if requireHTTPS && !c.Context().IsTLS() && c.Path() != "/healthz" && c.Path() != "/readyz" {
 			schemes := headerLines(c, fiber.HeaderXForwardedProto)
-			if !proxies.trust(peer) || len(schemes) == 0 || !strings.EqualFold(schemes[len(schemes)-1], "https") {
+			if !proxies.Trusts(peer) || len(schemes) == 0 || !strings.EqualFold(schemes[len(schemes)-1], "https") {
 				return errs.New(errs.Forbidden, "https_required", "this server is only for HTTPS")
 			}
 		}
@@ -84,7 +85,7 @@ func peerOf(c *fiber.Ctx) netip.Addr {
 // trusted proxy vouches for is the client, and everything left of it is what the client claims.
 func (p Proxies) client(peer netip.Addr, forwarded []string) netip.Addr {
 	addr := peer
-	for i := len(forwarded) - 1; i >= 0 && len(forwarded)-i <= maxHops && p.trust(addr); i-- {
+	for i := len(forwarded) - 1; i >= 0 && len(forwarded)-i <= maxHops && p.Trusts(addr); i-- {
 		next, err := netip.ParseAddr(forwarded[i])
 		if err != nil {
 			withPort, portErr := netip.ParseAddrPort(forwarded[i])

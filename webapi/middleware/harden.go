@@ -80,7 +80,7 @@ func limitsOf(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
 
 // refuseRaw returns why a request is refused before routing, nil when it is not.
 func refuseRaw(ctx *fasthttp.RequestCtx) error {
-	if ambiguous(ctx.Request.Header.RawHeaders()) {
+	if ambiguous(ctx.Request.Header.RawHeaders()) || misframed(&ctx.Request.Header) {
 		ctx.SetConnectionClose()
 		return fiber.ErrBadRequest
 	}
@@ -114,6 +114,27 @@ func ambiguous(raw []byte) bool {
 		}
 	}
 	return framings > 1 || hosts > 1
+}
+
+// misframed finds what HTTP/1 does not allow: another version, HTTP/1.1 without Host, Transfer-Encoding on HTTP/1.0
+// (RFC 9112, sections 2.3, 3.2 and 6.1).
+func misframed(header *fasthttp.RequestHeader) bool {
+	switch string(header.Protocol()) {
+	case "HTTP/1.1":
+		return !hasHeader(header.RawHeaders(), "Host")
+	case "HTTP/1.0":
+		return hasHeader(header.RawHeaders(), "Transfer-Encoding")
+	}
+	return true
+}
+
+func hasHeader(raw []byte, name string) bool {
+	for line := range bytes.Lines(raw) {
+		if found, _, named := bytes.Cut(line, []byte(":")); named && bytes.EqualFold(found, []byte(name)) {
+			return true
+		}
+	}
+	return false
 }
 
 // render answers with an error outside the routes, through the app's own error handler.

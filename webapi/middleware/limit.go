@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -142,7 +143,12 @@ func Concurrency(most int) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		select {
 		case slots <- struct{}{}:
-			defer func() { <-slots }()
+			place := &place{free: sync.OnceFunc(func() { <-slots })}
+			if caller, known := Identified(c); known {
+				place.user = caller.UserID.String()
+			}
+			defer place.free()
+			c.SetUserContext(context.WithValue(c.UserContext(), placeKey{}, place))
 			return c.Next()
 		default:
 			return &errs.Error{Kind: errs.Unavailable, Code: "overloaded", Message: "too many requests at once", RetryAfter: time.Second}
