@@ -43,3 +43,21 @@ func TestS31_MetricsAndProfilesAreOnTheAdminSideAlone(t *testing.T) {
 	require.NoError(t, s.Shutdown(context.Background()))
 	require.NoError(t, <-served)
 }
+
+// TestS63_ProfilesAreForAdministratorsWhereTheyAreGuarded is production's way.
+func TestS63_ProfilesAreForAdministratorsWhereTheyAreGuarded(t *testing.T) {
+	ok := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	s := newTestServer(t, func(d *Deps) { d.Profiles, d.GuardProfiles = ok, true })
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s.base = "http://" + listener.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- s.ServeAdmin(listener) }()
+	for _, path := range []string{"/debug/pprof", "/debug/pprof/heap"} {
+		require.Equal(t, 401, s.undescribed(t, uuid.Nil, "GET", path).status, path)
+		require.Equal(t, 403, s.undescribed(t, ada, "GET", path).status, path)
+		require.Equal(t, 200, s.undescribed(t, boss, "GET", path).status, path)
+	}
+	require.NoError(t, s.Shutdown(context.Background()))
+	require.NoError(t, <-served)
+}

@@ -43,8 +43,8 @@ func adminRoutes(h handlers) []Route {
 	}
 }
 
-// adminApp is the side that listens on loopback. Open are the health of the process, metrics and profiles, which machines
-// ask for; all else needs the role admin, unknown paths too.
+// adminApp is the side that listens on loopback. Open are the health of the process, metrics and, outside production,
+// profiles, which machines ask for; all else needs the role admin, unknown paths too.
 func adminApp(deps Deps, table []Route) *fiber.App {
 	// It is reached on loopback or on a network of operators' own, by scrapers that know nothing of proxies.
 	deps.RequireHTTPS = false
@@ -54,12 +54,20 @@ func adminApp(deps Deps, table []Route) *fiber.App {
 	if deps.Metrics != nil {
 		app.Get("/metrics", ofHTTP(deps.Metrics))
 	}
-	if deps.Profiles != nil {
-		app.Get("/debug/pprof", ofHTTP(deps.Profiles))
-		app.Get("/debug/pprof/*", ofHTTP(deps.Profiles))
+	addProfiles := func() {
+		if deps.Profiles != nil {
+			app.Get("/debug/pprof", ofHTTP(deps.Profiles))
+			app.Get("/debug/pprof/*", ofHTTP(deps.Profiles))
+		}
+	}
+	if !deps.GuardProfiles {
+		addProfiles()
 	}
 	for _, gate := range admission(deps, Route{Access: Admin}, nil) {
 		app.Use(gate)
+	}
+	if deps.GuardProfiles {
+		addProfiles()
 	}
 	running, within := middleware.Concurrency(adminConcurrency), middleware.Deadline(deps.Capacity.withDefaults().Within)
 	for _, route := range table {

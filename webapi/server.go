@@ -86,6 +86,8 @@ type Deps struct {
 	// Metrics and Profiles are served by the admin listener; nil for none. Profiles sees the whole path.
 	Metrics  http.Handler
 	Profiles http.Handler
+	// GuardProfiles lets administrators alone take profiles; otherwise who reaches the listener may.
+	GuardProfiles bool
 }
 
 // Capacity is how many requests of each share run at once; beyond it they are refused at once with 503. Zero

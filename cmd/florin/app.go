@@ -88,6 +88,8 @@ type App struct {
 
 	// The loops end in this order: work is taken up no more, then what is committed goes out, then the rest.
 	work, delivery, base stage
+	// answers ends first: what takes long to answer, and would hold up the end, stops by it.
+	answers stage
 	loops                errgroup.Group
 	failed               chan error
 	draining             atomic.Bool
@@ -199,6 +201,7 @@ func (a *App) stop() error {
 	crashpoint.Hit(crashpoint.TerminationSeen)
 	started := time.Now()
 	a.draining.Store(true)
+	a.answers.stop()
 	// Whoever waits for a transaction is answered with its state as it is; nothing would wake him any more.
 	a.Waiters.Close()
 	// Streams would hold up the end of the requests for as long as they are open.

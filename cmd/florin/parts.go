@@ -139,7 +139,7 @@ func (a *App) subscribersBehind(ctx context.Context) (map[string]telemetry.Behin
 }
 
 // profiles are on a mux of their own: importing net/http/pprof also puts them on the default one, which nobody serves.
-func profiles() http.Handler {
+func profiles(ending context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof", pprof.Index)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
@@ -147,12 +147,12 @@ func profiles() http.Handler {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return boundedProfiles(mux)
+	return boundedProfiles(ending, mux)
 }
 
 // boundedProfiles refuses a profile that takes longer than MaxProfileSeconds. What net/http/pprof cannot read it takes
-// for a time of its own, so that is refused too.
-func boundedProfiles(profiles http.Handler) http.Handler {
+// for a time of its own, so that is refused too. One that runs ends when ending does: the program would wait for it.
+func boundedProfiles(ending context.Context, profiles http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// FormValue is what net/http/pprof itself reads.
 		if text := r.FormValue("seconds"); text != "" {
@@ -162,7 +162,10 @@ func boundedProfiles(profiles http.Handler) http.Handler {
 				return
 			}
 		}
-		profiles.ServeHTTP(w, r)
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(ending, cancel)()
+		profiles.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 

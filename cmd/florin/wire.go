@@ -97,7 +97,7 @@ type Options struct {
 // NewApp builds the graph and opens what it needs: the database, migrated, and the listeners. Nothing runs until Start.
 // Whether or not Start was called, Stop gives everything back.
 func NewApp(ctx context.Context, config Config, options Options) (*App, error) {
-	a := &App{Config: config, Log: options.Log, Clock: options.Clock, work: newStage(), delivery: newStage(), base: newStage(),
+	a := &App{Config: config, Log: options.Log, Clock: options.Clock, answers: newStage(), work: newStage(), delivery: newStage(), base: newStage(),
 		failed: make(chan error, 1), adminReady: make(chan struct{})}
 	if a.Log == nil {
 		a.Log = slog.Default()
@@ -305,16 +305,17 @@ func (a *App) buildServer(options Options) error {
 		Proxies:        a.Config.TrustedProxies,
 		Origins:        a.Config.CORSOrigins,
 		// With a certificate of our own, every connection is TLS already.
-		AdminHosts:   a.Config.AdminHosts,
-		RequireHTTPS: a.Config.Production && a.Config.TLSCert == "",
-		Guides:       guides(),
-		Walk:         walkFor(a.Config),
-		CountWebhook: a.countWebhooks(),
-		Observe:      observe(a.Metrics),
-		Log:          a.Log,
-		Clock:        a.Clock,
-		Metrics:      a.Metrics.Handler(),
-		Profiles:     profiles(),
+		AdminHosts:    a.Config.AdminHosts,
+		RequireHTTPS:  a.Config.Production && a.Config.TLSCert == "",
+		Guides:        guides(),
+		Walk:          walkFor(a.Config),
+		CountWebhook:  a.countWebhooks(),
+		Observe:       observe(a.Metrics),
+		Log:           a.Log,
+		Clock:         a.Clock,
+		Metrics:       a.Metrics.Handler(),
+		Profiles:      profiles(a.answers.ctx),
+		GuardProfiles: a.Config.Production,
 	})
 	return err
 }
