@@ -41,6 +41,7 @@ func told(t *testing.T) string {
 	m.Published("nats:florin.events", time.Second)
 	m.Mailed("sent", time.Second)
 	m.StreamOpened()
+	m.ConnectionRefused()
 	m.Streamed(1)
 	m.StreamEnded("client")
 	m.WebhookDelivered("delivered", time.Second)
