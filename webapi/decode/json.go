@@ -49,6 +49,9 @@ func JSON(body []byte, into any) error {
 	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
 		return refusal(err)
 	}
+	if err := refuseNUL(body); err != nil {
+		return err
+	}
 	return refuseCards(body)
 }
 

@@ -3,7 +3,6 @@ package decode
 import (
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
@@ -32,7 +31,7 @@ func ReadQuery(c *fiber.Ctx, allowed ...string) (Query, error) {
 		if _, repeated := query[name]; repeated {
 			return nil, inQuery(name, "repeated_parameter", "is sent more than once")
 		}
-		if len(text) > maxValue || !utf8.ValidString(text) {
+		if len(text) > maxValue || !storable(text) {
 			return nil, inQuery(name, "invalid_parameter", "is not valid")
 		}
 		query[name] = text
@@ -116,7 +115,7 @@ func canonicalID(name, text string) (uuid.UUID, error) {
 }
 
 func inQuery(name, code, message string) error {
-	if len(name) > maxName || !utf8.ValidString(name) {
+	if len(name) > maxName || !storable(name) {
 		name = "?"
 	}
 	return &errs.Error{Kind: errs.Malformed, Code: code, Message: "a parameter " + message,
