@@ -160,7 +160,6 @@ func TestF17_WhatIsNotInTheContractIsMalformed(t *testing.T) {
 	require.Equal(t, 400, s.do(t, ada, "POST", depositPath()+"?dry_run=true&dry_run=true", depositBody).status)
 	require.Equal(t, 400, s.do(t, ada, "POST", depositPath()+"?other=1", depositBody).status)
 	require.Equal(t, 400, s.do(t, ada, "POST", "/account/7/deposit", depositBody).status)
-	require.Equal(t, 400, s.do(t, ada, "POST", depositPath(), depositBody, "Prefer: wait=soon").status)
 	require.Empty(t, s.accounts.calls)
 }
 

@@ -138,6 +138,9 @@ func TestEntriesAsPagesAndAsAStatement(t *testing.T) {
 	require.Nil(t, next(t, second))
 
 	s.accounts.entries = manyEntries(2001)
+	for _, accept := range []string{"TEXT/CSV", "Text/Csv; q=1", "application/json;q=0.1, TEXT/CSV"} { // F157
+		require.Equal(t, "text/csv; charset=utf-8", s.do(t, ada, "GET", path, "", "Accept: "+accept).header.Get("Content-Type"))
+	}
 	statement := s.do(t, ada, "GET", path, "", "Accept: text/csv")
 	require.Equal(t, 200, statement.status)
 	require.Equal(t, "text/csv; charset=utf-8", statement.header.Get("Content-Type"))

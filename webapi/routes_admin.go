@@ -48,7 +48,7 @@ func adminRoutes(h handlers) []Route {
 func adminApp(deps Deps, table []Route) *fiber.App {
 	// It is reached on loopback or on a network of operators' own, by scrapers that know nothing of proxies.
 	deps.RequireHTTPS = false
-	app := newApp(deps)
+	app := newApp(deps, nil)
 	app.Use(middleware.NoBrowsers(deps.AdminHosts))
 	app.Get("/healthz", deps.Health.Live)
 	if deps.Metrics != nil {

@@ -191,12 +191,12 @@ func (s *Server) serve(app *fiber.App, l net.Listener) error {
 	return nil
 }
 
-func newApp(deps Deps) *fiber.App {
+func newApp(deps Deps, origins middleware.Origins) *fiber.App {
 	settings := middleware.Settings(problem.Handler(deps.Log))
 	// One path, one route: limits are by path, and "/account/1/" must not pass as another one.
 	settings.StrictRouting = true
 	app := fiber.New(settings)
-	middleware.Harden(app)
+	middleware.Harden(app, origins)
 	app.Use(middleware.RequestID(), middleware.Client(deps.Proxies, deps.RequireHTTPS), middleware.Log(deps.Log, deps.Clock))
 	if deps.Observe != nil {
 		app.Use(deps.Observe)
@@ -206,7 +206,7 @@ func newApp(deps Deps) *fiber.App {
 }
 
 func publicApp(deps Deps, table []Route) *fiber.App {
-	app := newApp(deps)
+	app := newApp(deps, deps.Origins)
 	app.Use(middleware.CORS(deps.Origins))
 	capacity := deps.Capacity.withDefaults()
 	shares := map[Share]fiber.Handler{

@@ -89,15 +89,15 @@ type App struct {
 	// The loops end in this order: work is taken up no more, then what is committed goes out, then the rest.
 	work, delivery, base stage
 	// answers ends first: what takes long to answer, and would hold up the end, stops by it.
-	answers stage
-	loops                errgroup.Group
-	failed               chan error
-	draining             atomic.Bool
-	adminReady           chan struct{}
-	adminMade            usersvc.Bootstrap // set before adminReady is closed
-	closers              []func(context.Context) error
-	stopOnce             sync.Once
-	stopErr              error
+	answers    stage
+	loops      errgroup.Group
+	failed     chan error
+	draining   atomic.Bool
+	adminReady chan struct{}
+	adminMade  usersvc.Bootstrap // set before adminReady is closed
+	closers    []func(context.Context) error
+	stopOnce   sync.Once
+	stopErr    error
 }
 
 // batchSubscriber is a durable reader of the log that takes many events at once.

@@ -22,10 +22,7 @@ func Read(c *fiber.Ctx, body any, read func(*fiber.Ctx, any) error) (accountsvc.
 	if err != nil {
 		return accountsvc.Call{}, err
 	}
-	wait, waits, err := decode.PreferWait(c)
-	if err != nil {
-		return accountsvc.Call{}, err
-	}
+	wait, waits := decode.PreferWait(c)
 	if waits {
 		decode.ApplyWait(c, wait)
 	}

@@ -52,11 +52,9 @@ func badKey(why string) error {
 }
 
 // PreferWait returns how long the client wants the answer held, and whether it asked. More than 30 s becomes 30 s; say
-// what was applied with ApplyWait. Other preferences are ignored (RFC 7240, section 2); a wait that is no number, or
-// asked for twice, is refused.
-func PreferWait(c *fiber.Ctx) (time.Duration, bool, error) {
-	var wait time.Duration
-	asked := false
+// what was applied with ApplyWait. Other preferences are ignored, and so is a second wait, or one that is not a number
+// (RFC 7240, section 2).
+func PreferWait(c *fiber.Ctx) (wait time.Duration, asked bool) {
 	for _, line := range c.Request().Header.PeekAll(HeaderPrefer) {
 		for _, preference := range strings.Split(string(line), ",") {
 			name, value, _ := strings.Cut(strings.SplitN(preference, ";", 2)[0], "=")
@@ -64,14 +62,12 @@ func PreferWait(c *fiber.Ctx) (time.Duration, bool, error) {
 				continue
 			}
 			seconds, ok := wholeSeconds(strings.Trim(strings.TrimSpace(value), `"`))
-			if !ok || asked {
-				return 0, false, &errs.Error{Kind: errs.Malformed, Code: "invalid_prefer", Message: "Prefer: wait=N, with N a number of seconds",
-					Fields: []errs.Field{{Name: HeaderPrefer, Code: "invalid_prefer", Message: "wait=N, once, with N a number of seconds"}}}
+			if ok && !asked {
+				wait, asked = min(seconds, MaxWait), true
 			}
-			wait, asked = min(seconds, MaxWait), true
 		}
 	}
-	return wait, asked, nil
+	return wait, asked
 }
 
 // ApplyWait tells the client which wait was applied.

@@ -93,7 +93,7 @@ func newRig(t *testing.T, log emptyLog, times events.Times, buffer int) *rig {
 	r.hub, err = stream.NewHub(t.Context(), log, stream.Limits{Buffer: buffer}, meter{r.ended})
 	require.NoError(t, err)
 	app := fiber.New(middleware.Settings(problem.Handler(slog.New(slog.DiscardHandler))))
-	middleware.Harden(app)
+	middleware.Harden(app, nil)
 	handlers := events.New(events.Deps{Hub: r.hub, Verifier: r.verifier, Sent: func(n int) { r.sent.Add(int64(n)) },
 		Log: slog.New(slog.DiscardHandler), Times: times})
 	app.Get("/events", middleware.Recover(), middleware.Authenticate(r.verifier), middleware.Deadline(time.Second), handlers.Follow)

@@ -13,7 +13,7 @@ import (
 
 func TestS77_FramingThatHTTPDoesNotAllowIsRefused(t *testing.T) {
 	app := fiber.New(Settings(fiber.DefaultErrorHandler))
-	Harden(app)
+	Harden(app, nil)
 	app.All("/", func(c *fiber.Ctx) error { return c.SendStatus(fiber.StatusOK) })
 	l := loopback(t)
 	ended := make(chan error, 1)

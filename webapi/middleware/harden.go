@@ -45,14 +45,17 @@ func Settings(errorHandler fiber.ErrorHandler) fiber.Config {
 
 // Harden sets what Fiber has no middleware for: body limits by route before the body is read, security headers on
 // answers that no route makes, problems for methods nobody knows, and requests that proxies could read differently.
-// Call it once on a new app, before it serves.
-func Harden(app *fiber.App) {
+// The refusals carry the CORS headers of the origins, as the answers of routes do. Call it once on a new app, before it
+// serves.
+func Harden(app *fiber.App, origins Origins) {
 	server := app.Server()
 	routes, failed := server.Handler, server.ErrorHandler
 	server.HeaderReceived = limitsOf
 	server.Handler = func(ctx *fasthttp.RequestCtx) {
 		setSecurityHeaders(&ctx.Response.Header)
+		foldAccept(&ctx.Request.Header)
 		if refusal := refuseRaw(ctx); refusal != nil {
+			origins.allow(ctx)
 			render(app, ctx, refusal)
 			return
 		}
@@ -60,6 +63,7 @@ func Harden(app *fiber.App) {
 	}
 	server.ErrorHandler = func(ctx *fasthttp.RequestCtx, err error) {
 		setSecurityHeaders(&ctx.Response.Header)
+		origins.allow(ctx)
 		linger(ctx.Conn())
 		failed(ctx, err)
 	}
@@ -68,7 +72,7 @@ func Harden(app *fiber.App) {
 // limitsOf gives webhooks their larger bodies and event streams their time.
 func limitsOf(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	config := fasthttp.RequestConfig{MaxRequestBodySize: BodyLimit}
-	path, _, _ := bytes.Cut(header.RequestURI(), []byte("?"))
+	path, _, _ := bytes.Cut(pathOf(header.RequestURI()), []byte("?"))
 	switch {
 	case bytes.HasPrefix(path, []byte("/webhook/")):
 		config.MaxRequestBodySize = WebhookBodyLimit
@@ -76,6 +80,26 @@ func limitsOf(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
 		config.WriteTimeout = streamTimeout
 	}
 	return config
+}
+
+// pathOf is the target without scheme and host, where it has them (RFC 9112, section 3.2.2).
+func pathOf(target []byte) []byte {
+	_, rest, absolute := bytes.Cut(target, []byte("://"))
+	if !absolute || target[0] == '/' {
+		return target
+	}
+	if i := bytes.IndexByte(rest, '/'); i >= 0 {
+		return rest[i:]
+	}
+	return nil
+}
+
+// foldAccept writes media types small, because they are the same in any case (RFC 9110, section 8.3.1).
+func foldAccept(header *fasthttp.RequestHeader) {
+	accept := header.Peek(fiber.HeaderAccept)
+	if small := bytes.ToLower(accept); !bytes.Equal(accept, small) {
+		header.SetBytesV(fiber.HeaderAccept, small)
+	}
 }
 
 // refuseRaw returns why a request is refused before routing, nil when it is not.

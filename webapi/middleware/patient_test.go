@@ -83,7 +83,7 @@ func TestS59_AConnectionThatSendsNothingIsClosed(t *testing.T) {
 	require.LessOrEqual(t, settings.ReadTimeout, 10*time.Second)
 	settings.ReadTimeout = 200 * time.Millisecond
 	app := fiber.New(settings)
-	Harden(app)
+	Harden(app, nil)
 	l := loopback(t)
 	ended := make(chan error, 1)
 	go func() { ended <- app.Listener(Listen(l)) }()

@@ -109,10 +109,7 @@ func isMiddleware(c *fiber.Ctx, err error) bool {
 // Deadline bounds the work for a request by c.UserContext(); a wait that the client prefers comes on top.
 func Deadline(limit time.Duration) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		wait, _, err := decode.PreferWait(c)
-		if err != nil {
-			return err
-		}
+		wait, _ := decode.PreferWait(c)
 		ctx, cancel := context.WithTimeout(c.UserContext(), limit+wait)
 		defer cancel()
 		c.SetUserContext(ctx)

@@ -60,6 +60,12 @@ type server struct {
 // start serves the routes behind the whole chain on a real listener.
 func start(t *testing.T, change func(*fiber.Config), chain ...fiber.Handler) *server {
 	t.Helper()
+	return startFor(t, nil, change, chain...)
+}
+
+// startFor is start for browsers of the origins.
+func startFor(t *testing.T, origins Origins, change func(*fiber.Config), chain ...fiber.Handler) *server {
+	t.Helper()
 	s := &server{log: &lockedBuffer{}}
 	log := slog.New(slog.NewJSONHandler(s.log, nil))
 	settings := Settings(problem.Handler(log))
@@ -67,7 +73,7 @@ func start(t *testing.T, change func(*fiber.Config), chain ...fiber.Handler) *se
 		change(&settings)
 	}
 	app := fiber.New(settings)
-	Harden(app)
+	Harden(app, origins)
 	app.Use(RequestID(), Log(log, time.Now), Recover())
 	for _, handler := range chain {
 		app.Use(handler)

@@ -34,10 +34,7 @@ func (h *Handlers) Status(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	wait, waits, err := decode.PreferWait(c)
-	if err != nil {
-		return err
-	}
+	wait, waits := decode.PreferWait(c)
 	t, err := h.find(c, id, wait)
 	if err != nil {
 		return err
