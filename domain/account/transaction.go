@@ -103,7 +103,7 @@ type Transaction struct {
 	Provider    string
 	PaymentID   string
 	PaymentFlow string
-	NextAction  *NextAction
+	NextAction  *NextAction // what the payer must do; nil once the transaction has ended
 	MoneySource string
 	Target      *ExternalTarget
 	LinkedID    uuid.UUID
@@ -184,7 +184,8 @@ func (t *Transaction) Move(to PaymentStatus, now time.Time, cause Cause, failure
 	t.status, t.failure, t.UpdatedAt = to, failure, at
 	t.version++
 	if to.Terminal() {
-		t.NextAttemptAt = time.Time{}
+		// Nobody can act on a payment that has ended, and what they would have acted with is a secret.
+		t.NextAttemptAt, t.NextAction = time.Time{}, nil
 	}
 	if to == PaymentStatusCompleted {
 		t.CompletedAt = at

@@ -152,7 +152,7 @@ func (r transactionRow) decode(t *account.Transaction) (err error) {
 		}
 		t.Conversion = &conversion
 	}
-	if r.NextAction != "" {
+	if r.NextAction != "" && !account.PaymentStatus(r.Status).Terminal() { // an older program may have left it there
 		t.NextAction = new(account.NextAction)
 		if err := json.Unmarshal([]byte(r.NextAction), t.NextAction); err != nil {
 			return fmt.Errorf("next action: %w", err)
