@@ -32,6 +32,7 @@ func (b belief) believed() bool { return b >= answered }
 type confirmation struct {
 	*Service
 	event       account.PaymentReceivedEvent
+	heard       account.PaymentReceivedEvent // the event as the provider has put it
 	unit        account.UnitOfWork
 	transaction *account.Transaction // the payment that the event is about, nil where we know none
 	subject     *account.Transaction // what the event has changed: the payment, or what follows it
@@ -66,7 +67,7 @@ type typedMove struct {
 // id stays; another one changes nothing here.
 func (c *confirmation) settle(ctx context.Context, traceParent string) error {
 	row, known := c.unit.Inbox()
-	if known && anotherBody(row.Event, c.event) {
+	if known && anotherBody(row.Event, c.event) && anotherBody(row.Event, c.heard) {
 		c.status, c.reason, c.conflict = row.Status, "another body", true
 		return nil
 	}

@@ -128,6 +128,12 @@ func (s *Service) applyOwn(ctx context.Context, event account.PaymentReceivedEve
 
 // apply is tx C: inbox, effect, and what the event does, in one commit.
 func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent, believed belief) (*confirmation, error) {
+	return s.applyAs(ctx, event, event, believed)
+}
+
+// applyAs applies an event, which was heard in the words of the other: they differ where it names a refund in the place of its
+// payment.
+func (s *Service) applyAs(ctx context.Context, heard, event account.PaymentReceivedEvent, believed belief) (*confirmation, error) {
 	started := s.now()
 	id, err := s.resolve(ctx, event)
 	if err != nil {
@@ -150,7 +156,7 @@ func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent,
 	var c *confirmation
 	var elsewhere uuid.UUID
 	err = s.ledger.Do(ctx, needs, func(ctx context.Context, u account.UnitOfWork) error {
-		c = &confirmation{Service: s, event: event, unit: u, ids: ids, now: s.now(), belief: believed}
+		c = &confirmation{Service: s, event: event, heard: heard, unit: u, ids: ids, now: s.now(), belief: believed}
 		if event.Cause == account.CauseReport || event.Cause == account.CauseListing {
 			crashpoint.Hit(crashpoint.ReconcilerStepOpen)
 		}
@@ -167,11 +173,11 @@ func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent,
 	})
 	if errors.Is(err, errReturnNamed) {
 		event.TransactionID = elsewhere
-		return s.apply(ctx, event, believed)
+		return s.applyAs(ctx, heard, event, believed)
 	}
 	if errors.Is(err, errRefundNamed) {
 		event.TransactionID, event.FollowID = c.transaction.LinkedID, id
-		return s.apply(ctx, event, believed)
+		return s.applyAs(ctx, heard, event, believed)
 	}
 	if err != nil {
 		return nil, err
@@ -299,10 +305,12 @@ func reasonOf(err error) string {
 	}
 }
 
-// anotherBody says whether two webhooks came under one id with different bodies. A list tells an event in words of its own, and is
-// the provider's answer to us: it contradicts nothing.
+// anotherBody says whether two webhooks came under one id that state different facts. What is around the fact may differ: the
+// bytes are only the shortest proof of sameness. A list tells an event in words of its own, and is the provider's answer to us: it
+// contradicts nothing.
 func anotherBody(known, event account.PaymentReceivedEvent) bool {
-	return known.Cause == account.CauseWebhook && event.Cause == account.CauseWebhook && !bytes.Equal(known.Raw, event.Raw)
+	return known.Cause == account.CauseWebhook && event.Cause == account.CauseWebhook &&
+		!bytes.Equal(known.Raw, event.Raw) && !known.SameFact(event)
 }
 
 func newIDs(n int) ([]uuid.UUID, error) {
