@@ -144,6 +144,9 @@ type PaymentReceivedEvent struct {
 	Raw []byte
 }
 
+// UnusableEvent is the code of a failure of ReceivedIgnored, and its alert.
+const UnusableEvent = "unusable_event"
+
 // Owner is whose a payment is that names no transaction of ours.
 type Owner string
 

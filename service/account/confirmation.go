@@ -100,6 +100,10 @@ func (c *confirmation) settle(ctx context.Context, traceParent string) error {
 func (c *confirmation) act(ctx context.Context) error {
 	t := c.transaction
 	switch {
+	case c.event.Kind == account.ReceivedIgnored && c.event.Failure != nil:
+		c.verdict(account.InboxIgnored, "cannot be used: "+plain(c.event.Failure.Message, 200))
+		c.alerts = append(c.alerts, account.UnusableEvent)
+		return nil
 	case c.event.Kind == account.ReceivedIgnored:
 		c.verdict(account.InboxIgnored, "type moves nothing here")
 		return nil

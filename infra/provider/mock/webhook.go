@@ -146,14 +146,19 @@ func only(header http.Header, name string) (string, error) {
 }
 
 // parseEvent reads an authentic body. A type that moves nothing here is ReceivedIgnored, with as much of its data
-// as can be read.
+// as can be read. What is no event is that too, with a failure, and one of money that cannot be read is ReceivedForeign. The
+// bank would send it again for ever after any other answer than 200; only what is no JSON is an error.
 func parseEvent(raw []byte, sentAt time.Time) (account.PaymentReceivedEvent, error) {
-	var body webhookBody
-	if err := json.Unmarshal(raw, &body); err != nil {
-		return account.PaymentReceivedEvent{}, fmt.Errorf("read body: %w", err)
+	if !json.Valid(raw) {
+		return account.PaymentReceivedEvent{}, errors.New("the body is not JSON")
 	}
-	if body.Type == "" || len(body.Type) > 128 || plainText(body.Type) != body.Type {
-		return account.PaymentReceivedEvent{}, errors.New("the type is not a name")
+	var body webhookBody
+	unreadable := json.Unmarshal(raw, &body)
+	named := body.Type != "" && len(body.Type) <= 128 && plainText(body.Type) == body.Type
+	if unreadable != nil || !named {
+		return account.PaymentReceivedEvent{Provider: Name, Kind: account.ReceivedIgnored, Type: "unknown", OccurredAt: sentAt,
+			Cause: account.CauseWebhook, Raw: slices.Clone(raw),
+			Failure: &account.Failure{Code: account.UnusableEvent, Message: "the body is not an event with a type"}}, nil
 	}
 	event := account.PaymentReceivedEvent{
 		Provider:   Name,
@@ -170,10 +175,11 @@ func parseEvent(raw []byte, sentAt time.Time) (account.PaymentReceivedEvent, err
 	}
 	data, err := readData(body.Data)
 	if err != nil {
-		if event.Kind == account.ReceivedIgnored {
-			return event, nil
+		if event.Kind != account.ReceivedIgnored { // it speaks of money, and does not say of which
+			event.Kind = account.ReceivedForeign
+			event.Failure = &account.Failure{Code: "unreadable_event", Message: "the event's data cannot be read"}
 		}
-		return account.PaymentReceivedEvent{}, err
+		return event, nil
 	}
 	event.PaymentID, event.TransactionID, event.AccountID = data.PaymentID, data.transactionID, data.accountID
 	event.Ref, event.FollowID = data.ref(event.Kind), data.refundTransactionID

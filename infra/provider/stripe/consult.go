@@ -109,7 +109,7 @@ func (c *Client) consultSession(ctx context.Context, e envelope) ([]account.Paym
 	if err != nil {
 		return nil, err
 	}
-	r, err := now.report(when(e.Created, c.now()))
+	r, err := now.report(when(int64(e.Created), c.now()))
 	if err != nil {
 		return nil, unknown("bad_answer", err)
 	}

@@ -1,11 +1,14 @@
 package stripe
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,12 +18,24 @@ import (
 
 // envelope is an event around its object.
 type envelope struct {
+	Object   string    `json:"object"` // "event"; Stripe's thin events have other names
 	ID       string    `json:"id"`
 	Type     string    `json:"type"`
 	Account  string    `json:"account"` // the connected account that it is of, "" for our own
 	Livemode *bool     `json:"livemode"`
-	Created  int64     `json:"created"`
+	Created  seconds   `json:"created"`
 	Data     eventData `json:"data"`
+}
+
+// seconds is a Unix time; 0 where it is written in another way.
+type seconds int64
+
+func (s *seconds) UnmarshalJSON(raw []byte) error {
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err == nil {
+		*s = seconds(n)
+	}
+	return nil
 }
 
 type eventData struct {
@@ -28,8 +43,9 @@ type eventData struct {
 }
 
 // ParseWebhook implements account.PaymentProvider. It reads what an event needs whatever API version the event is rendered
-// in. What is authentic and handled but cannot be read is ReceivedForeign, to be looked at: an error would have Stripe send
-// the same event for three days. Events of connected accounts are ReceivedConsult: whether the account is one that we
+// in. What is authentic and handled but cannot be read is ReceivedForeign, to be looked at, and what is no event as we know
+// them is ReceivedIgnored, with a failure: an error would have Stripe send the same for three days. Only what is no JSON is
+// one. Events of connected accounts are ReceivedConsult: whether the account is one that we
 // onboarded, only the store knows.
 func (c *Client) ParseWebhook(raw []byte, header http.Header) (account.PaymentReceivedEvent, error) {
 	at, err := c.authenticate(raw, header)
@@ -45,13 +61,16 @@ func (c *Client) ParseWebhook(raw []byte, header http.Header) (account.PaymentRe
 
 // parse reads the event, believed to be authentic. The event keeps no reference to raw.
 func (c *Client) parse(raw []byte, at time.Time) (account.PaymentReceivedEvent, error) {
-	e, err := readEnvelope(raw)
-	if err != nil {
-		return account.PaymentReceivedEvent{}, err
+	if !json.Valid(raw) {
+		return account.PaymentReceivedEvent{}, errors.New("the body is not JSON")
 	}
+	e, err := readEnvelope(raw)
 	event := account.PaymentReceivedEvent{
-		Provider: Name, EventID: e.ID, Kind: account.ReceivedIgnored, Type: e.Type, OccurredAt: when(e.Created, at),
+		Provider: Name, EventID: e.ID, Kind: account.ReceivedIgnored, Type: e.Type, OccurredAt: when(int64(e.Created), at),
 		Cause: account.CauseWebhook, Raw: slices.Clone(raw),
+	}
+	if err != nil {
+		return unusable(event, err), nil
 	}
 	translate, handled := translations[e.Type]
 	if !handled {
@@ -74,18 +93,37 @@ func (c *Client) parse(raw []byte, at time.Time) (account.PaymentReceivedEvent, 
 	return event, nil
 }
 
+// readEnvelope returns as much of the event as can be read, with why it is none that we can use.
 func readEnvelope(raw []byte) (envelope, error) {
 	var e envelope
-	if err := json.Unmarshal(raw, &e); err != nil {
-		return envelope{}, errors.New("the body is not an event")
+	err := json.Unmarshal(raw, &e)
+	named := e.Type != "" && len(e.Type) <= 128 && plainText(e.Type) == e.Type
+	if !named {
+		e.Type = ""
 	}
-	if !validID(e.ID) {
-		return envelope{}, errors.New("the event has no id")
-	}
-	if e.Type == "" || len(e.Type) > 128 || plainText(e.Type) != e.Type {
-		return envelope{}, errors.New("the type is not a name")
+	switch {
+	case !validID(e.ID):
+		e.ID = ""
+		return e, errors.New("the event has no id")
+	case e.Object != "" && e.Object != "event":
+		return e, errors.New("an event of another kind than those that carry their object")
+	case err != nil:
+		return e, errors.New("the body is not an event")
+	case !named:
+		return e, errors.New("the type is not a name")
 	}
 	return e, nil
+}
+
+// unusable makes an event one that nothing can be made of. What has no name gets one of its bytes, so that a repeat is known.
+func unusable(event account.PaymentReceivedEvent, why error) account.PaymentReceivedEvent {
+	if event.EventID == "" {
+		sum := sha256.Sum256(event.Raw)
+		event.EventID = "body_" + hex.EncodeToString(sum[:16])
+	}
+	event.Type = orText(event.Type, "unknown")
+	event.Failure = &account.Failure{Code: account.UnusableEvent, Message: why.Error()}
+	return event
 }
 
 // foreign makes an event one that a person must look at. Nothing of what it claims is kept but its bytes.
