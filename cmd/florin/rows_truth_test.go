@@ -76,3 +76,27 @@ func TestF133_NextActionEndsWithThePayment(t *testing.T) {
 		requireReplay(t, paid, c.deposit(euros, "10.00", "EUR", "Idempotency-Key", "one"))
 	})
 }
+
+// TestF160_RefundsOfYenInPieces: each yen of a deposit on an account of euros goes back by a request of its own.
+func TestF160_RefundsOfYenInPieces(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		c := r.user()
+		euros := c.open("EUR")
+		id, _ := c.paid(euros, "5", "JPY")
+		credited := c.minor(euros)
+		require.Positive(t, credited)
+		var last answer
+		for i := range 5 {
+			last = c.refund(id, `{"amount":"1"}`)
+			require.Equal(t, 202, last.status, "piece %d: %s", i, last.body)
+			r.quiet()
+			r.done("/refunds/"+last.text(t, "payment_id")+"/complete", "")
+			c.await(last.text(t, "id"), "completed")
+		}
+		require.Equal(t, "0.00 0.00 0.00", c.balance(euros))
+		require.Equal(t, credited, r.count("SELECT SUM(COALESCE(posted_amount, 0)) FROM transactions WHERE type = 'refund'"))
+		require.Positive(t, r.count("SELECT COUNT(*) FROM transactions WHERE type = 'refund' AND posted_amount IS NULL"), "one cost nothing")
+		require.Equal(t, "0.00", c.do("GET", "/transaction/"+r.column("SELECT id FROM transactions WHERE type = 'refund' AND posted_amount IS NULL")[0], "").text(t, "posted_amount"))
+		c.refund(id, `{"amount":"1"}`).refused(t, 409, "not_refundable")
+	})
+}

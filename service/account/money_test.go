@@ -1,11 +1,13 @@
 package account_test
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"florin/domain/account"
 	accountsvc "florin/service/account"
@@ -92,4 +94,60 @@ func TestF151_AnEventThatNamesItsRefundIsKnownAgain(t *testing.T) {
 	b.hear(e)
 	require.Len(t, b.store.inbox, 2)
 	assert.Equal(t, "90.00", b.store.account(id).Posted().Decimal())
+}
+
+// TestF160_RefundsInPiecesEndAtExactlyNothing: a deposit of yen on an account of euros is given back by its owner in any pieces, of
+// which some are on their way at once and some fail. No piece is refused for being small, the account is never charged more than it
+// was credited, and in the end nothing is left.
+func TestF160_RefundsInPiecesEndAtExactlyNothing(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		b := newBench(t)
+		id := b.open("EUR")
+		whole := rapid.Int64Range(2, 60).Draw(rt, "whole")
+		d := b.paid(id, strconv.FormatInt(whole, 10), "JPY")
+		credited := b.store.account(id).Posted().Minor()
+		left := whole
+		var open []*account.Transaction
+		refund := func(n int64) {
+			out, err := b.svc.RefundTransaction(t.Context(), accountsvc.RefundRequest{DepositID: d.ID,
+				Call: accountsvc.Call{UserID: b.user, Amount: strconv.FormatInt(n, 10)}})
+			require.NoError(rt, err, "%d of %d", n, left)
+			left -= n
+			open = append(open, out.Transaction)
+		}
+		end := func(done bool) {
+			r := open[0]
+			open = open[1:]
+			kind := account.ReceivedRefunded
+			if !done {
+				kind = account.ReceivedRefundFailed
+				left += r.Amount.Minor()
+			}
+			e := b.part(kind, d, "pay_"+r.ID.String(), r.Amount.Minor())
+			e.FollowID = r.ID
+			b.hear(e)
+		}
+		for range rapid.IntRange(0, 20).Draw(rt, "steps") {
+			switch {
+			case left > 0 && (len(open) == 0 || rapid.Bool().Draw(rt, "more")):
+				refund(rapid.Int64Range(1, min(left, 3)).Draw(rt, "piece"))
+			case len(open) > 0:
+				end(rapid.Bool().Draw(rt, "done"))
+			}
+			a := b.store.account(id)
+			require.False(rt, a.Owed().IsPositive())
+			require.LessOrEqual(rt, a.Posted().Minor(), credited)
+		}
+		for len(open) > 0 {
+			end(true)
+		}
+		for left > 0 {
+			refund(1)
+			end(true)
+		}
+		a := b.store.account(id)
+		require.Equal(rt, model{}, model{a.Posted().Minor(), a.Held().Minor(), a.Owed().Minor()})
+		_, err := b.svc.RefundTransaction(t.Context(), accountsvc.RefundRequest{DepositID: d.ID, Call: accountsvc.Call{UserID: b.user, Amount: "1"}})
+		require.Error(rt, err)
+	})
 }
