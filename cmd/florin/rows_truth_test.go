@@ -3,10 +3,14 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"florin/domain/account"
 )
 
 // TestF132_AuthenticWebhooksThatAreNotForUs: Stripe's thin events, and whatever else is signed and nothing that we can use, are taken
@@ -98,5 +102,187 @@ func TestF160_RefundsOfYenInPieces(t *testing.T) {
 		require.Positive(t, r.count("SELECT COUNT(*) FROM transactions WHERE type = 'refund' AND posted_amount IS NULL"), "one cost nothing")
 		require.Equal(t, "0.00", c.do("GET", "/transaction/"+r.column("SELECT id FROM transactions WHERE type = 'refund' AND posted_amount IS NULL")[0], "").text(t, "posted_amount"))
 		c.refund(id, `{"amount":"1"}`).refused(t, 409, "not_refundable")
+	})
+}
+
+// TestF147_F148_WhatTheBankTookBeyondThePayment: a dispute that is won and opened again when the payment is refunded. Both sides' books are
+// compared at the end.
+func TestF147_F148_WhatTheBankTookBeyondThePayment(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		boss := r.admin().token
+		c := r.user()
+		euros, other := c.open("EUR"), c.open("EUR")
+		id, payment := c.paid(euros, "100.00", "EUR")
+		stands := func(balance string, owed int64, why string) {
+			t.Helper()
+			r.until(func() bool { return c.balance(euros) == balance && r.owed(euros) == owed }, "%s: %s owed %d", why, c.balance(euros), r.owed(euros))
+			r.quiet()
+		}
+		r.done("/payments/"+payment+"/disputes", `{"amount":6000}`)
+		stands("40.00 0.00 40.00", 0, "disputed")
+		dispute := r.atBank(payment).Disputes[0].ID
+		r.done("/disputes/"+dispute+"/won", "")
+		stands("100.00 0.00 100.00", 0, "won")
+		r.done("/disputes/"+dispute+"/lost", "")
+		stands("40.00 0.00 40.00", 0, "lost after all")
+		r.done("/disputes/"+dispute+"/won", "")
+		stands("100.00 0.00 100.00", 0, "and won again")
+		require.EqualValues(t, 2, r.alerts("dispute"))
+		r.done("/payments/"+payment+"/refunds", `{"amount":7000}`)
+		stands("30.00 0.00 30.00", 0, "refunded")
+		c.fund(euros, "50.00", "EUR")
+		r.done("/disputes/"+dispute+"/reopen", "")
+		stands("50.00 0.00 50.00", 3000, "what was left of the payment is taken, the rest is owed")
+		require.EqualValues(t, 1, r.alerts("dispute_above_captured"))
+		require.EqualValues(t, 1, r.alerts("receivable"))
+		require.Equal(t, []string{"chargeback completed 3000 3000", "chargeback completed 3000 3000", "chargeback completed 6000 6000",
+			"chargeback completed 6000 6000", "refund completed 7000 7000"}, slices.DeleteFunc(slices.Sorted(slices.Values(r.followers(id))),
+			func(f string) bool { return strings.HasPrefix(f, "chargeback_reversal") }))
+		c.transfer(euros, other, "1.00", "EUR").refused(t, 422, "account_in_debt")
+
+		review := r.reviewOf("receivable")
+		standing, outcomes := r.decision(boss, review)
+		require.Equal(t, "30.00 EUR", standing)
+		require.Equal(t, []any{"charge_account", "write_off"}, outcomes)
+		require.Equal(t, 200, r.settles(boss, review, "charge_account", "").status)
+		stands("20.00 0.00 20.00", 0, "the account has paid what it owed")
+		r.settledOnce(boss, review)
+		require.Equal(t, 200, c.transfer(euros, other, "1.00", "EUR").status)
+	})
+}
+
+// TestF147_AnOverpaidDepositIsGivenBackWhole: what of it waits in suspense is taken from there.
+func TestF147_AnOverpaidDepositIsGivenBackWhole(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		boss := r.admin().token
+		c := r.user()
+		euros := c.open("EUR")
+		d, review := r.overpaid(c, euros)
+		r.done("/payments/"+d.text(t, "payment_id")+"/refunds", "{}")
+		r.until(func() bool { return c.balance(euros) == "0.00 0.00 0.00" }, "all is given back")
+		r.quiet()
+		require.Zero(t, r.owed(euros))
+		require.Zero(t, r.systemBalance("suspense", "EUR"))
+		for _, id := range []string{review, r.reviewOf("unmatched_returned")} {
+			standing, outcomes := r.decision(boss, id)
+			require.Empty(t, standing)
+			require.Equal(t, []any{"dismiss"}, outcomes)
+			require.Equal(t, 200, r.settles(boss, id, "dismiss", "").status)
+		}
+		refund := r.atBank(d.text(t, "payment_id")).Refunds[0].ID
+		r.done("/refunds/"+refund+"/fail", "")
+		r.until(func() bool { return c.balance(euros) == "100.00 0.00 100.00" }, "it comes back")
+		r.quiet()
+		back := r.reviewOf("unmatched_returned")
+		standing, outcomes := r.decision(boss, back)
+		require.Equal(t, "1.00 EUR", standing)
+		require.Contains(t, outcomes, "credit_account")
+		require.Equal(t, 200, r.settles(boss, back, "credit_account", euros).status)
+		require.Zero(t, r.systemBalance("suspense", "EUR"))
+		require.Equal(t, "101.00 0.00 101.00", c.balance(euros))
+		r.advance(25 * time.Hour)
+		r.reconciles()
+		found, err := r.app.Reconciler.State(t.Context(), account.Page{Limit: 10})
+		require.NoError(t, err)
+		require.Empty(t, found.Differences)
+	})
+}
+
+// TestF147_MoreThanWasPaid: a refund and a dispute above the payment, of money that is converted.
+func TestF147_MoreThanWasPaid(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		r.foreign = true
+		boss := r.admin().token
+		c := r.user()
+		dollars := c.open("USD")
+		id, payment := c.paid(dollars, "100.00", "EUR")
+		require.Equal(t, 200, r.webhook("evt_above", part("payment.refunded", payment, id, "refund_id", "re_above", 10200, "EUR")))
+		require.Equal(t, "processed: refund", r.inbox("evt_above"))
+		require.Equal(t, "0.00 0.00 0.00", c.balance(dollars))
+		owed := r.owed(dollars)
+		require.Positive(t, owed, "the 2.00 EUR, in dollars")
+		require.Equal(t, 200, r.webhook("evt_disputed", part("payment.disputed", payment, id, "dispute_id", "dp_above", 10000, "EUR")))
+		require.Greater(t, r.owed(dollars), owed)
+		for range 2 {
+			id := r.column("SELECT id FROM reviews WHERE kind = 'receivable' AND status = 'open'")[0]
+			_, outcomes := r.decision(boss, id)
+			require.Equal(t, []any{"write_off"}, outcomes)
+			require.Equal(t, 200, r.settles(boss, id, "write_off", "").status)
+		}
+		require.Zero(t, r.owed(dollars))
+	})
+}
+
+// TestF148_LostAfterWonWithoutProof: a person takes the money back, once; the event that proves it later is known.
+func TestF148_LostAfterWonWithoutProof(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		r.foreign = true
+		boss := r.admin().token
+		c := r.user()
+		euros := c.open("EUR")
+		id, payment := c.paid(euros, "100.00", "EUR")
+		for i, kind := range []string{"payment.disputed", "payment.dispute_won", "payment.dispute_lost", "payment.dispute_lost"} {
+			require.Equal(t, 200, r.webhook(fmt.Sprint("evt_", i), part(kind, payment, id, "dispute_id", "dp_1", 6000, "EUR")))
+		}
+		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
+		require.EqualValues(t, 1, r.alerts("taken_again"))
+		review := r.reviewOf("taken_again")
+		_, outcomes := r.decision(boss, review)
+		require.Equal(t, []any{"take_back", "dismiss"}, outcomes)
+		require.Equal(t, 200, r.settles(boss, review, "take_back", "").status)
+		require.Equal(t, "40.00 0.00 40.00", c.balance(euros))
+		r.settledOnce(boss, review)
+		again := strings.Replace(part("payment.disputed", payment, id, "dispute_id", "dp_1", 6000, "EUR"), `"amount"`, `"turn":2,"amount"`, 1)
+		require.Equal(t, 200, r.webhook("evt_proof", again))
+		require.Equal(t, "processed: effect already applied", r.inbox("evt_proof"))
+		require.Equal(t, "40.00 0.00 40.00", c.balance(euros))
+	})
+}
+
+// TestF148_StripeTakesADisputeAgain: the turns are read from the dispute's balance transactions.
+func TestF148_StripeTakesADisputeAgain(t *testing.T) {
+	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
+		c := r.user()
+		euros := c.open("EUR")
+		_, intent := r.settled(c, euros, "100.00", "EUR")
+		come := func(balance string) {
+			t.Helper()
+			r.deliver()
+			r.until(func() bool { return c.balance(euros) == balance }, "%s", c.balance(euros))
+			r.quiet()
+		}
+		dispute := r.stripe.Dispute(intent)
+		come("0.00 0.00 0.00")
+		r.stripe.CloseDispute(dispute, true)
+		come("100.00 0.00 100.00")
+		r.stripe.DisputeAgain(dispute)
+		come("0.00 0.00 0.00")
+		r.stripe.CloseDispute(dispute, false)
+		come("0.00 0.00 0.00")
+		r.delivered = 0
+		r.deliver()
+		r.quiet()
+		require.Equal(t, "0.00 0.00 0.00", c.balance(euros))
+		require.Zero(t, r.owed(euros))
+		require.EqualValues(t, 2, r.alerts("dispute"))
+	})
+}
+
+// TestF153_StripeRefundThatWasNeverMade: begun at the Dashboard, pending, failed.
+func TestF153_StripeRefundThatWasNeverMade(t *testing.T) {
+	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
+		c := r.user()
+		euros := c.open("EUR")
+		_, intent := r.settled(c, euros, "100.00", "EUR")
+		refund := func(event, kind, status string) {
+			require.Equal(t, 200, r.hook(r.event(event, kind, map[string]any{"id": "re_1", "object": "refund", "amount": 3000, "currency": "eur",
+				"status": status, "payment_intent": intent, "charge": "ch_1"})))
+		}
+		refund("evt_begun", "refund.created", "pending")
+		refund("evt_failed", "refund.failed", "failed")
+		refund("evt_updated", "charge.refund.updated", "failed")
+		require.Equal(t, "processed: the refund was not made", r.verdictOf("evt_failed"))
+		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
+		require.Zero(t, r.count("SELECT COUNT(*) FROM reviews"))
 	})
 }

@@ -35,6 +35,14 @@ const (
 // ProviderInternal is the label of a transaction that asks no provider.
 const ProviderInternal = "internal"
 
+// What follows a payment names in MoneySource where its money comes from, where that is not the payment itself. Only what comes
+// of the payment counts against what the payment has brought.
+const (
+	SourceSuspense   = "suspense"   // what came with the payment and belongs to nobody yet
+	SourceReceivable = "receivable" // nothing of the payment was left: the account owes it
+	SourceBalance    = "balance"    // nothing of the payment was left, and the account has paid for it
+)
+
 // ErrIllegalMove is a move that the state machine does not have.
 var ErrIllegalMove = errors.New("illegal move of a transaction")
 
@@ -145,7 +153,7 @@ func (t *Transaction) Direction(accountID uuid.UUID) string {
 	case TypeDeposit, TypeRefundReversal, TypeChargebackReversal, TypePayoutReturn:
 		return "in"
 	case TypeCorrection:
-		if t.IsSettlement() { // what a provider corrects is taken back, what we settle is given
+		if t.IsSettlement() && t.MoneySource == "" { // what a provider corrects is taken back, what we settle is given
 			return "in"
 		}
 	case TypeTransfer:

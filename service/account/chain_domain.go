@@ -48,6 +48,13 @@ func (takeBackOperation) Handle(_ context.Context, op *Operation) error {
 	return op.Account.TakeBack(op.Transaction.ID, op.Debit, op.Now)
 }
 
+// oweOperation has the account owe what is gone and was never its own.
+type oweOperation struct{}
+
+func (oweOperation) Handle(_ context.Context, op *Operation) error {
+	return op.Account.Owe(op.Transaction.ID, op.Debit, op.Now)
+}
+
 // giveBackOperation credits what has come back.
 type giveBackOperation struct{}
 

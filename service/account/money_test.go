@@ -151,3 +151,183 @@ func TestF160_RefundsInPiecesEndAtExactlyNothing(t *testing.T) {
 		require.Error(rt, err)
 	})
 }
+
+// sides is an account's money in minor units: posted, owed.
+func (b *bench) sides(id uuid.UUID) [2]int64 {
+	a := b.store.account(id)
+	return [2]int64{a.Posted().Minor(), a.Owed().Minor()}
+}
+
+// suspended is what the postings have left in suspense, in minor units.
+func (b *bench) suspended() int64 {
+	var sum int64
+	for _, p := range b.store.postings {
+		for _, e := range p.Entries() {
+			if e.System != nil && e.System.Code == "suspense" {
+				sum += e.Amount.Minor()
+			}
+		}
+	}
+	return sum
+}
+
+// TestF147_WhatIsTakenBeyondAPaymentIsOwed: refunded outside and disputed whole, more than was paid, and all of an overpaid deposit.
+func TestF147_WhatIsTakenBeyondAPaymentIsOwed(t *testing.T) {
+	t.Run("refunded outside, then disputed whole and won", func(t *testing.T) {
+		b := newBench(t)
+		id := b.open("EUR")
+		d := b.paid(id, "100.00", "EUR")
+		b.fund(id, "50.00", "EUR")
+		b.hearTwice(b.part(account.ReceivedRefunded, d, "re_1", 3000))
+		b.hearTwice(b.part(account.ReceivedDisputed, d, "dp_1", 10000))
+		require.Equal(t, [2]int64{5000, 3000}, b.sides(id), "what was left of the payment is taken, the rest is owed")
+		require.ElementsMatch(t, []string{"dispute", "receivable"}, b.kinds())
+		b.hearTwice(b.part(account.ReceivedDisputeWon, d, "dp_1", 10000))
+		require.Equal(t, [2]int64{12000, 0}, b.sides(id))
+		b.hearTwice(b.part(account.ReceivedRefundFailed, d, "re_1", 3000))
+		require.Equal(t, [2]int64{15000, 0}, b.sides(id))
+	})
+	t.Run("more than was paid, spent", func(t *testing.T) {
+		b := newBench(t)
+		id, other := b.open("EUR"), b.open("EUR")
+		d := b.paid(id, "100.00", "EUR")
+		_, err := b.svc.Transfer(t.Context(), accountsvc.TransferRequest{Call: b.call(id, "90.00", "EUR"), DestinationID: other})
+		require.NoError(t, err)
+		b.hearTwice(b.part(account.ReceivedRefunded, d, "re_1", 10200))
+		require.Equal(t, [2]int64{0, 9200}, b.sides(id))
+		b.hearTwice(b.part(account.ReceivedRefundFailed, d, "re_1", 10200))
+		require.Equal(t, [2]int64{1000, 0}, b.sides(id))
+	})
+	t.Run("all of an overpaid deposit", func(t *testing.T) {
+		b := newBench(t)
+		id := b.open("EUR")
+		out, err := b.svc.Deposit(t.Context(), accountsvc.DepositRequest{Call: b.call(id, "10.00", "EUR")})
+		require.NoError(t, err)
+		d := out.Transaction
+		b.hear(b.webhook(account.ReceivedCompleted, d, 1200, "EUR"))
+		require.Equal(t, int64(200), b.suspended())
+		b.hearTwice(b.part(account.ReceivedRefunded, d, "re_1", 1200))
+		require.Equal(t, [2]int64{0, 0}, b.sides(id))
+		require.Zero(t, b.suspended())
+		b.hearTwice(b.part(account.ReceivedRefundFailed, d, "re_1", 1200))
+		require.Equal(t, [2]int64{1000, 0}, b.sides(id))
+		require.Equal(t, int64(200), b.suspended())
+		b.hearTwice(b.part(account.ReceivedDisputed, d, "dp_1", 1300))
+		require.Equal(t, [2]int64{0, 100}, b.sides(id))
+		require.Zero(t, b.suspended())
+	})
+	t.Run("a refund of ours on its way", func(t *testing.T) {
+		b := newBench(t)
+		id := b.open("EUR")
+		d := b.paid(id, "100.00", "EUR")
+		b.fund(id, "60.00", "EUR")
+		out, err := b.svc.RefundTransaction(t.Context(), accountsvc.RefundRequest{DepositID: d.ID, Call: accountsvc.Call{UserID: b.user, Amount: "50.00"}})
+		require.NoError(t, err)
+		b.hear(b.part(account.ReceivedDisputed, d, "dp_1", 10000))
+		e := b.part(account.ReceivedRefunded, d, "pay_"+out.Transaction.ID.String(), 5000)
+		e.FollowID = out.Transaction.ID
+		b.hearTwice(e)
+		require.Equal(t, [2]int64{1000, 0}, b.sides(id), "the account has paid for both")
+		require.Equal(t, account.SourceBalance, b.store.transaction(out.Transaction.ID).MoneySource)
+	})
+}
+
+// TestF148_WhatCameBackIsTakenAgain: each turn of a dispute once, however often and in whichever order it is told.
+func TestF148_WhatCameBackIsTakenAgain(t *testing.T) {
+	turns := func(b *bench, d *account.Transaction) []account.PaymentReceivedEvent {
+		events := []account.PaymentReceivedEvent{b.part(account.ReceivedDisputed, d, "dp_"+d.ID.String(), 6000),
+			b.part(account.ReceivedDisputeWon, d, "dp_"+d.ID.String(), 6000), b.part(account.ReceivedDisputed, d, "dp_"+d.ID.String(), 6000),
+			b.part(account.ReceivedDisputeWon, d, "dp_"+d.ID.String(), 6000), b.part(account.ReceivedDisputed, d, "dp_"+d.ID.String(), 6000)}
+		for i := range events {
+			events[i].Turn = i/2 + 1
+		}
+		return events
+	}
+	permutations(5, func(order []int) {
+		b := newBench(t)
+		id := b.open("EUR")
+		d := b.paid(id, "100.00", "EUR")
+		events := turns(b, d)
+		for _, i := range order {
+			b.hearTwice(events[i])
+		}
+		b.workOff()
+		require.Equal(t, [2]int64{4000, 0}, b.sides(id), "order %v", order)
+		require.Equal(t, map[account.Type]int{account.TypeChargeback: 3, account.TypeChargebackReversal: 2}, b.followers(d.ID), "order %v", order)
+	})
+}
+
+func TestF148_LostAfterWonIsTakenWhereItIsProvedAndReviewedOtherwise(t *testing.T) {
+	b := newBench(t)
+	id := b.open("EUR")
+	d := b.paid(id, "100.00", "EUR")
+	b.hear(b.part(account.ReceivedDisputed, d, "dp_1", 6000))
+	b.hear(b.part(account.ReceivedDisputeWon, d, "dp_1", 6000))
+	b.hearTwice(b.part(account.ReceivedDisputeLost, d, "dp_1", 6000))
+	require.Equal(t, [2]int64{10000, 0}, b.sides(id), "it may be old news")
+	require.Equal(t, []string{"dispute", account.ReviewTakenAgain}, b.kinds())
+
+	stale := b.part(account.ReceivedDisputeLost, d, "dp_2", 1000)
+	stale.Turn = 1
+	b.hear(b.part(account.ReceivedDisputed, d, "dp_2", 1000))
+	b.hear(b.part(account.ReceivedDisputeWon, d, "dp_2", 1000))
+	b.hearTwice(stale)
+	require.Equal(t, [2]int64{10000, 0}, b.sides(id), "lost before it was won")
+
+	proved := b.part(account.ReceivedDisputeLost, d, "dp_1", 6000)
+	proved.Turn = 2
+	b.hearTwice(proved)
+	require.Equal(t, [2]int64{4000, 0}, b.sides(id))
+	disputed := b.part(account.ReceivedDisputed, d, "dp_1", 6000)
+	disputed.Turn = 2
+	b.hearTwice(disputed)
+	require.Equal(t, [2]int64{4000, 0}, b.sides(id), "the same turn told in other words")
+}
+
+// TestF148_OtherFactsHappenAgain: a payout that comes back in pieces, and a refund that is told anew.
+func TestF148_OtherFactsHappenAgain(t *testing.T) {
+	b := newBench(t)
+	id := b.open("EUR")
+	b.fund(id, "100.00", "EUR")
+	out, err := b.svc.Withdraw(t.Context(), accountsvc.WithdrawRequest{Call: b.call(id, "40.00", "EUR"), Target: account.ExternalTarget{RoutingNumber: "1"}})
+	require.NoError(t, err)
+	b.confirm(out.Transaction)
+	for i, minor := range []int64{1000, 2500} {
+		e := b.webhook(account.ReceivedPayoutReturned, out.Transaction, minor, "EUR")
+		e.Turn = i + 1
+		b.hearTwice(e)
+	}
+	require.Equal(t, [2]int64{9500, 0}, b.sides(id))
+
+	d := b.paid(id, "10.00", "EUR")
+	again := b.part(account.ReceivedRefunded, d, "re_1", 1000)
+	b.hear(again)
+	b.hear(b.part(account.ReceivedRefundFailed, d, "re_1", 1000))
+	again.EventID, again.OccurredAt = "evt_stale", b.now.Add(-1)
+	b.hear(again)
+	require.Empty(t, b.kinds(), "old news")
+	again.EventID, again.OccurredAt = "evt_again", b.now.Add(1)
+	b.hear(again)
+	require.Equal(t, []string{account.ReviewTakenAgain}, b.kinds())
+	again.EventID, again.Turn = "evt_proved", 2
+	b.hearTwice(again)
+	require.Equal(t, [2]int64{9500, 0}, b.sides(id))
+}
+
+// TestF153_ARefundThatWasNeverMadeMovesNothing: begun at the provider, pending, and failed. What is said of it later is no news.
+func TestF153_ARefundThatWasNeverMadeMovesNothing(t *testing.T) {
+	b := newBench(t)
+	id := b.open("EUR")
+	d := b.paid(id, "100.00", "EUR")
+	failed := b.part(account.ReceivedRefundFailed, d, "re_1", 3000)
+	b.hear(failed)
+	status, reason := b.verdict(failed)
+	require.Equal(t, account.InboxProcessed, status, reason)
+	b.hearTwice(failed)
+	require.Empty(t, b.followers(d.ID))
+	made := b.part(account.ReceivedRefunded, d, "re_1", 3000)
+	b.hearTwice(made)
+	require.Equal(t, [2]int64{10000, 0}, b.sides(id), "it was made after all, and its end is known")
+	require.Equal(t, map[account.Type]int{account.TypeRefund: 1, account.TypeRefundReversal: 1}, b.followers(d.ID))
+	require.Empty(t, b.store.reviews)
+}

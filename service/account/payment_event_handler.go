@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -144,6 +145,11 @@ func (s *Service) applyAs(ctx context.Context, heard, event account.PaymentRecei
 		return nil, err
 	}
 	needs := account.Needs{Effects: []account.EffectKey{effectKey(event, id), strayKey(event, id), returnKey(event, id)}}
+	for _, kind := range []account.ReceivedKind{account.ReceivedDisputed, account.ReceivedRefundFailed} { // what the event may be the other half of
+		if follows(event.Kind) {
+			needs.Effects = append(needs.Effects, turnKey(event, id, kind))
+		}
+	}
 	if event.Cause.Kept() {
 		needs.Inbox = inboxKey(event)
 	}
@@ -255,7 +261,21 @@ func effectKey(e account.PaymentReceivedEvent, transactionID uuid.UUID) account.
 	case ref == "":
 		ref = "transaction:" + transactionID.String()
 	}
-	return account.EffectKey{Provider: e.Provider, Ref: ref, Effect: strings.TrimPrefix(string(e.Kind), "payment.")}
+	return account.EffectKey{Provider: e.Provider, Ref: ref, Effect: strings.TrimPrefix(string(e.Kind), "payment.") + turnOf(e)}
+}
+
+// turnOf is what the name of a fact ends with: nothing for the first time that it happens.
+func turnOf(e account.PaymentReceivedEvent) string {
+	if e.Turn <= 1 {
+		return ""
+	}
+	return ":" + strconv.Itoa(e.Turn)
+}
+
+// turnKey names another fact of the same refund or dispute in the same turn.
+func turnKey(e account.PaymentReceivedEvent, transactionID uuid.UUID, kind account.ReceivedKind) account.EffectKey {
+	e.Kind = kind
+	return effectKey(e, transactionID)
 }
 
 // returnKey names the fact that the money of a completed payment is back, however it was told.
@@ -264,7 +284,7 @@ func returnKey(e account.PaymentReceivedEvent, transactionID uuid.UUID) account.
 	if ref == "" {
 		ref = "transaction:" + transactionID.String()
 	}
-	return account.EffectKey{Provider: e.Provider, Ref: ref, Effect: "returned"}
+	return account.EffectKey{Provider: e.Provider, Ref: ref, Effect: "returned" + turnOf(e)}
 }
 
 // strayKey names money in another currency than the payment's. It is another fact than the payment itself, which may still

@@ -20,6 +20,7 @@ import (
 const (
 	webhookWindow = 300 // seconds that a webhook's time may differ from our clock, on either side
 	maxSignatures = 16  // that are looked at in one header
+	maxTurns      = 1 << 20
 )
 
 // webhookBody is the body of a webhook. Fields that it does not name are passed over.
@@ -37,6 +38,7 @@ type webhookData struct {
 	RefundTransactionID *string      `json:"refund_transaction_id"`
 	DisputeID           string       `json:"dispute_id"`
 	FeeID               string       `json:"fee_id"`
+	Turn                int          `json:"turn"` // which time the same thing happens, from 1; 0 is the first too
 	Amount              int64        `json:"amount"`
 	Currency            string       `json:"currency"`
 	Failure             *failureBody `json:"failure"`
@@ -182,7 +184,7 @@ func parseEvent(raw []byte, sentAt time.Time) (account.PaymentReceivedEvent, err
 		return event, nil
 	}
 	event.PaymentID, event.TransactionID, event.AccountID = data.PaymentID, data.transactionID, data.accountID
-	event.Ref, event.FollowID = data.ref(event.Kind), data.refundTransactionID
+	event.Ref, event.FollowID, event.Turn = data.ref(event.Kind), data.refundTransactionID, data.Turn
 	event.Amount, event.Currency = data.Amount, data.Currency
 	if event.Kind == account.ReceivedFailed || event.Kind == account.ReceivedRefundFailed {
 		event.Failure = data.Failure.inOurWords()
@@ -207,6 +209,9 @@ func readData(raw json.RawMessage) (webhookData, error) {
 	}
 	if data.Amount <= 0 {
 		return webhookData{}, errors.New("amount is not positive")
+	}
+	if data.Turn < 0 || data.Turn > maxTurns {
+		return webhookData{}, errors.New("turn is no count")
 	}
 	if !validCurrency(data.Currency) {
 		return webhookData{}, errors.New("currency is not a code")

@@ -1,6 +1,7 @@
 package stripe
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -311,11 +312,39 @@ func takeDispute(event *account.PaymentReceivedEvent, d dispute, kind account.Re
 		return err
 	}
 	take(event, r, nil)
-	event.Ref = d.ID
+	event.Ref, event.Turn = d.ID, d.turn(kind)
 	if kind != account.ReceivedDisputeWon {
 		event.Failure = &account.Failure{Code: plainCode(d.Reason), Message: "The payer disputes the payment."}
 	}
 	return nil
+}
+
+// turn is which time the money went that way, by the balance transactions in the event: they are the dispute's record of what it has
+// moved, and each event has them as they were when it happened. Some may belong together, such as a fee on top; so it is the change of
+// direction that counts. 0 where there is no record, or where it contradicts the event.
+func (d dispute) turn(kind account.ReceivedKind) int {
+	moves := slices.Clone(d.BalanceTransactions)
+	slices.SortStableFunc(moves, func(a, b balanceTransaction) int { return cmp.Compare(a.Created, b.Created) })
+	taken, given, last := 0, 0, int64(0)
+	for _, b := range moves {
+		switch {
+		case b.Amount < 0 && last >= 0:
+			taken++
+		case b.Amount > 0 && last < 0:
+			given++
+		case b.Amount == 0:
+			continue
+		}
+		last = b.Amount
+	}
+	switch {
+	case kind == account.ReceivedDisputeWon:
+		return given
+	case kind == account.ReceivedDisputeLost && last > 0:
+		return 0
+	default:
+		return taken
+	}
 }
 
 // costs says that Stripe keeps a fee for the dispute.
