@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"florin/domain/account"
+	"florin/infra/provider/stripe/stripetest"
 )
 
 // TestF132_AuthenticWebhooksThatAreNotForUs: Stripe's thin events, and whatever else is signed and nothing that we can use, are taken
@@ -283,6 +284,55 @@ func TestF153_StripeRefundThatWasNeverMade(t *testing.T) {
 		refund("evt_updated", "charge.refund.updated", "failed")
 		require.Equal(t, "processed: the refund was not made", r.verdictOf("evt_failed"))
 		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
+		require.Zero(t, r.count("SELECT COUNT(*) FROM reviews"))
+	})
+}
+
+// TestF152_EventsOfAnotherProgram: a sale that nobody here began, with all that follows it, is counted and is nobody's work; and a
+// payment of ours is never taken for one, also where our call that made it had no answer.
+func TestF152_EventsOfAnotherProgram(t *testing.T) {
+	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
+		c := r.user()
+		euros := c.open("EUR")
+		calm := func() {
+			t.Helper()
+			r.deliver()
+			r.advance(5 * time.Second)
+			r.until(func() bool { return r.count("SELECT COUNT(*) FROM inbox WHERE next_attempt_at IS NOT NULL") == 0 }, "all is worked off: %v",
+				r.column("SELECT type || ' ' || status || ' ' || reason FROM inbox WHERE next_attempt_at IS NOT NULL"))
+		}
+		sale := r.stripe.Sell(5000, "eur")
+		r.stripe.Sell(5000, "xag") // a currency that we do not have
+		refund := r.stripe.Refund(sale, 1000)
+		r.stripe.FailRefund(refund)
+		r.stripe.CloseDispute(r.stripe.Dispute(sale), true)
+		r.stripe.PayOwner(3000, "eur")
+		stranger := r.stripe.NewAccount(true)
+		theirs := map[string]any{"id": "po_1", "object": "payout", "amount": 1000, "currency": "eur", "status": "paid", "metadata": map[string]any{}}
+		require.Equal(t, 200, r.hook(stripetest.Render("evt_theirs", "payout.paid", stranger, r.app.Clock(), theirs)))
+		calm()
+		require.Zero(t, r.count("SELECT COUNT(*) FROM reviews"), r.column("SELECT kind || ' ' || detail FROM reviews"))
+		require.Empty(t, r.column("SELECT type || ' ' || status || ' ' || reason FROM inbox WHERE status NOT IN ('ignored', 'processed')"))
+		require.Zero(t, r.count("SELECT COUNT(*) FROM transactions"))
+		require.GreaterOrEqual(t, r.metric(`florin_provider_events_total{provider="stripe",verdict="foreign"}`), int64(8))
+		require.Equal(t, "ignored: foreign: begun by nobody here", r.verdictOf("evt_theirs"))
+
+		// Ours, whose making was never answered. A refund at the Dashboard names the intent alone, and comes first.
+		r.stripe.Inject("/v1/payment_intents", stripetest.LoseReply)
+		d := c.deposit(euros, "10.00", "EUR")
+		require.Equal(t, "initiated", d.text(t, "status"))
+		id := d.text(t, "id")
+		intent := r.stripe.Find("payment_intent", "florin_transaction_id", id)[0]
+		r.stripe.Pay(intent)
+		r.stripe.Refund(intent, 400)
+		events := r.stripe.Events()
+		for i := len(events) - 1; i >= r.delivered; i-- {
+			require.Equal(t, 200, r.hook(events[i].Body), events[i].Type)
+		}
+		r.delivered = len(events)
+		r.becomes(id, "completed")
+		r.until(func() bool { r.advance(time.Second); return c.balance(euros) == "6.00 0.00 6.00" }, "the refund finds its payment")
+		calm()
 		require.Zero(t, r.count("SELECT COUNT(*) FROM reviews"))
 	})
 }

@@ -46,6 +46,7 @@ type confirmation struct {
 	status   account.InboxStatus
 	reason   string
 	conflict bool // another body came under a known event id
+	foreign  bool // another program on the same account at the provider has begun the payment
 	moves    []typedMove
 	alerts   []string
 }
@@ -106,6 +107,12 @@ func (c *confirmation) settle(ctx context.Context, traceParent string) error {
 func (c *confirmation) act(ctx context.Context) error {
 	t := c.transaction
 	switch {
+	case t == nil && c.event.Owner == account.OwnerOther:
+		c.foreign = true
+		c.verdict(account.InboxIgnored, "foreign: begun by nobody here")
+		return nil
+	case t == nil && c.event.Owner == account.OwnerAsk:
+		return errConsult
 	case c.event.Kind == account.ReceivedIgnored && c.event.Failure != nil:
 		c.verdict(account.InboxIgnored, "cannot be used: "+plain(c.event.Failure.Message, 200))
 		c.alerts = append(c.alerts, account.UnusableEvent)

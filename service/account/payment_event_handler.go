@@ -225,7 +225,11 @@ func (s *Service) resolve(ctx context.Context, event account.PaymentReceivedEven
 
 // settled tells the outside what the commit has done.
 func (s *Service) settled(ctx context.Context, c *confirmation, started time.Time) {
-	s.meter.Received(c.event.Provider, c.status)
+	counted := c.status
+	if c.foreign {
+		counted = account.InboxForeign
+	}
+	s.meter.Received(c.event.Provider, counted)
 	for _, m := range c.moves {
 		s.meter.Moved(m.of, m.From, m.To)
 	}

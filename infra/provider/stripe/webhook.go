@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -86,6 +87,9 @@ func (c *Client) parse(raw []byte, at time.Time) (account.PaymentReceivedEvent, 
 		return foreign(event, "unreadable_event", "the account is not an id"), nil
 	}
 	if err := translate(e, &event); err != nil {
+		if e.others() {
+			return others(event), nil
+		}
 		return foreign(event, "unreadable_event", "the event's object cannot be read: "+plainText(err.Error())), nil
 	}
 	if e.Account != "" && event.Kind != account.ReceivedIgnored {
@@ -124,6 +128,24 @@ func unusable(event account.PaymentReceivedEvent, why error) account.PaymentRece
 	}
 	event.Type = orText(event.Type, "unknown")
 	event.Failure = &account.Failure{Code: account.UnusableEvent, Message: why.Error()}
+	return event
+}
+
+// others says that the event is about a payment of another program on the same account: the object is one that carries our ids
+// where it is ours, and it has none.
+func (e envelope) others() bool {
+	switch name, _, _ := strings.Cut(e.Type, "."); {
+	case name == "payment_intent", name == "checkout", e.Type == "charge.succeeded", e.Type == "charge.updated", e.Type == "charge.refunded":
+		o, err := object[owned](e)
+		return err == nil && o.Metadata.others()
+	}
+	return false
+}
+
+// others makes an event one of another program. What it moves is none of our business.
+func others(event account.PaymentReceivedEvent) account.PaymentReceivedEvent {
+	event.Kind, event.Owner, event.Failure = account.ReceivedIgnored, account.OwnerOther, nil
+	event.TransactionID, event.AccountID, event.Amount, event.Currency = uuid.Nil, uuid.Nil, 0, ""
 	return event
 }
 
@@ -171,6 +193,9 @@ func take(event *account.PaymentReceivedEvent, r account.PaymentReport, m meta) 
 	event.Kind, event.PaymentID, event.TransactionID = r.Kind, r.PaymentID, r.TransactionID
 	event.Amount, event.Currency, event.Failure = r.Amount, r.Currency, r.Failure
 	event.AccountID = m.id(metaAccount)
+	if m.others() {
+		event.Owner = account.OwnerOther
+	}
 }
 
 func ofIntent(status string) func(envelope, *account.PaymentReceivedEvent) error {
@@ -261,6 +286,9 @@ func ofRefund(e envelope, event *account.PaymentReceivedEvent) error {
 		return nil
 	}
 	takeRefund(event, r, report)
+	if event.TransactionID == uuid.Nil {
+		event.Owner = account.OwnerAsk // a refund from the Dashboard does not have the metadata of its payment
+	}
 	return nil
 }
 
@@ -296,6 +324,7 @@ func ofDispute(as func(dispute) account.ReceivedKind) func(envelope, *account.Pa
 		if err := takeDispute(event, d, kind); err != nil {
 			return err
 		}
+		event.Owner = account.OwnerAsk
 		if d.PaymentIntent == "" || d.costs() {
 			event.Kind = account.ReceivedConsult
 		}
