@@ -50,7 +50,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errViolations), errors.Is(err, errDrift):
+	case errors.Is(err, errViolations), errors.Is(err, errDrift), errors.Is(err, errNotCompared):
 		return 1
 	case understood:
 		fmt.Fprintln(p.stderr, "florin:", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,7 +45,8 @@ func (p *program) reconcileCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "reconcile", Short: "Have a running server compare the books with the providers now", Args: cobra.NoArgs,
 		Long: "Asks a running server to list the providers' events and to compare our clearing accounts with their own lists, waits for it,\n" +
-			"and prints what it found. The exit code is 1 when there are differences.",
+			"and prints what it found and of which time: what moved in the last minutes is under way and not compared.\n" +
+			"The exit code is 1 when there are differences, and when nothing could be compared yet.",
 		RunE: func(c *cobra.Command, _ []string) error { return p.reconcile(c.Context(), wait, reason) },
 	}
 	c.Flags().DurationVar(&wait, "wait", 5*time.Minute, "how long to wait for the server")
@@ -54,6 +56,9 @@ func (p *program) reconcileCommand() *cobra.Command {
 
 // errDrift ends a command whose finding was printed already.
 var errDrift = errors.New("our clearing accounts differ from a provider's own list")
+
+// errNotCompared ends a command that could not say whether anything differs, which was printed already.
+var errNotCompared = errors.New("nothing was compared yet")
 
 func (p *program) reconcile(ctx context.Context, wait time.Duration, reason string) (err error) {
 	db, err := p.openStore(ctx, slog.LevelWarn)
@@ -78,6 +83,9 @@ func (p *program) reconcile(ctx context.Context, wait time.Duration, reason stri
 	}
 	if len(found.Differences) > 0 {
 		return errDrift
+	}
+	if !found.compared() {
+		return errNotCompared
 	}
 	return nil
 }
@@ -122,6 +130,11 @@ type comparedRun struct {
 	Differences int64     `json:"differences"`
 	Found       int64     `json:"found"`
 	Closed      int64     `json:"closed"`
+	// Compared is false where the run has seen nothing of a time that is over; its 0 differences mean nothing then.
+	Compared   bool       `json:"compared"`
+	CoversFrom *time.Time `json:"covers_from"`
+	CoversTo   *time.Time `json:"covers_to"`
+	ListUntil  *time.Time `json:"list_until"` // the newest movement in the provider's list
 }
 
 type shownDifference struct {
@@ -144,7 +157,9 @@ func reconciled(ctx context.Context, store *database.Reconciliations, since time
 	}
 	for _, r := range runs {
 		if !r.EndedAt.Before(since) {
-			found.Runs = append(found.Runs, comparedRun{r.Provider, r.StartedAt, r.Matched, r.UnderWay, r.Differences, r.Found, r.Closed})
+			found.Runs = append(found.Runs, comparedRun{Provider: r.Provider, StartedAt: r.StartedAt, Matched: r.Matched, UnderWay: r.UnderWay,
+				Differences: r.Differences, Found: r.Found, Closed: r.Closed, Compared: r.Compared(),
+				CoversFrom: timeOrNil(r.CoversFrom), CoversTo: timeOrNil(r.CoversTo), ListUntil: timeOrNil(r.ListUntil)})
 		}
 	}
 	differences, err := store.FindDifferences(ctx, account.Page{Limit: listedAtOnce})
@@ -157,10 +172,41 @@ func reconciled(ctx context.Context, store *database.Reconciliations, since time
 	return found, nil
 }
 
+func timeOrNil(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
+}
+
+// compared says whether something was compared, and no provider has movements of which nothing was: nobody knows whether it differs.
+// One that neither side has ever used keeps nobody waiting.
+func (c comparison) compared() bool {
+	return slices.ContainsFunc(c.Runs, func(r comparedRun) bool { return r.Compared }) &&
+		!slices.ContainsFunc(c.Runs, func(r comparedRun) bool { return !r.Compared && (r.UnderWay > 0 || r.Matched > 0) })
+}
+
+// span is the time of which the run speaks.
+func (r comparedRun) span() string {
+	return r.CoversFrom.UTC().Format(time.RFC3339) + " to " + r.CoversTo.UTC().Format(time.RFC3339)
+}
+
 func (c comparison) table(w io.Writer) {
 	for _, r := range c.Runs {
-		fmt.Fprintf(w, "%-8s %s  %d alike, %d under way, %d differ (%d new), %d gone\n", r.Provider, r.StartedAt.Format(time.RFC3339), r.Matched,
-			r.UnderWay, r.Differences, r.Found, r.Closed)
+		switch {
+		case !r.Compared && r.UnderWay > 0:
+			fmt.Fprintf(w, "%-8s nothing compared yet: %d under way, too young to count\n", r.Provider, r.UnderWay)
+		case !r.Compared:
+			fmt.Fprintf(w, "%-8s nothing compared yet\n", r.Provider)
+		default:
+			fmt.Fprintf(w, "%-8s %s  %d alike, %d differ (%d new), %d gone\n", r.Provider, r.span(), r.Matched, r.Differences, r.Found, r.Closed)
+			if r.UnderWay > 0 {
+				fmt.Fprintf(w, "%-8s after that: %d under way, not compared yet\n", r.Provider, r.UnderWay)
+			}
+		}
+		if r.ListUntil != nil {
+			fmt.Fprintf(w, "%-8s the provider's list reaches to %s\n", r.Provider, r.ListUntil.UTC().Format(time.RFC3339))
+		}
 	}
 	side := func(n *int64) string {
 		if n == nil {
@@ -171,5 +217,12 @@ func (c comparison) table(w io.Writer) {
 	for _, d := range c.Differences {
 		fmt.Fprintf(w, "%-8s %-8s %-28s %s  here %s, there %s  review %s\n", d.Provider, d.Effect, d.Ref, d.Currency, side(d.Ours), side(d.Theirs), d.ReviewID)
 	}
-	fmt.Fprintf(w, "%d differences\n", len(c.Differences))
+	switch {
+	case len(c.Differences) > 0:
+		fmt.Fprintf(w, "%d differences\n", len(c.Differences))
+	case c.compared():
+		fmt.Fprintln(w, "0 differences in the time that was compared")
+	default:
+		fmt.Fprintln(w, "nothing compared yet: run it again when the last movements are older than five minutes")
+	}
 }

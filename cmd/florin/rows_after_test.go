@@ -87,7 +87,8 @@ func TestF68_PartialRefundsAreBookedEachOnce(t *testing.T) {
 		require.Len(t, r.followers(id), 4)
 		r.foreign = true
 		require.Equal(t, 200, r.webhook("evt_more", part("payment.refunded", payment, id, "refund_id", "re_more", 1, "EUR")))
-		require.Equal(t, "quarantined: more is taken back than was captured", r.inbox("evt_more"))
+		require.Equal(t, "processed: refund", r.inbox("evt_more"))
+		require.EqualValues(t, 2, r.owed(dollars), "F147: a cent that no payment has brought is owed, rounded against the holder")
 	})
 }
 
@@ -195,7 +196,7 @@ func TestF72_RefundBeforeCompletedWaitsForIt(t *testing.T) {
 	})
 }
 
-func TestF73_RefundAboveCapturedOrOfNothingIsQuarantined(t *testing.T) {
+func TestF73_TakenAboveCapturedIsOwedAndOfNothingIsQuarantined(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		r.foreign = true
 		c := r.user()
@@ -203,22 +204,29 @@ func TestF73_RefundAboveCapturedOrOfNothingIsQuarantined(t *testing.T) {
 		id, payment := c.paid(euros, "100.00", "EUR")
 		w, payout := c.sent(euros, "40.00", "EUR")
 		for name, body := range map[string]string{
-			"above":    part("payment.refunded", payment, id, "refund_id", "re_above", 10001, "EUR"),
 			"unknown":  part("payment.refunded", "pay_unknown", uuid.NewString(), "refund_id", "re_unknown", 100, "EUR"),
 			"payout":   part("payment.refunded", payout, w, "refund_id", "re_payout", 100, "EUR"),
 			"currency": part("payment.refunded", payment, id, "refund_id", "re_currency", 100, "USD"),
 			"nameless": event("payment.refunded", payment, id, 100, "EUR"),
-			"disputed": part("payment.disputed", payment, id, "dispute_id", "dp_above", 10001, "EUR"),
 		} {
 			before := strings.Count(r.metrics(), "florin_alerts_total")
 			require.Equal(t, 200, r.webhook("evt_"+name, body), name)
 			require.True(t, strings.HasPrefix(r.inbox("evt_"+name), "quarantined: "), name+" "+r.inbox("evt_"+name))
 			require.GreaterOrEqual(t, strings.Count(r.metrics(), "florin_alerts_total"), before, name)
 		}
-		require.EqualValues(t, 6, r.count("SELECT COUNT(*) FROM reviews"))
-		require.EqualValues(t, 1, r.alerts("refund_above_captured"))
+		require.EqualValues(t, 4, r.count("SELECT COUNT(*) FROM reviews"))
 		require.EqualValues(t, 1, r.alerts("unknown_payment"))
 		require.Empty(t, r.followers(id))
 		require.Equal(t, "60.00 0.00 60.00", c.balance(euros))
+
+		require.Equal(t, 200, r.webhook("evt_above", part("payment.refunded", payment, id, "refund_id", "re_above", 10001, "EUR")))
+		require.Equal(t, "processed: refund", r.inbox("evt_above"))
+		require.Equal(t, "0.00 0.00 0.00", c.balance(euros))
+		require.EqualValues(t, 4001, r.owed(euros), "40.00 are spent, and a cent is more than was paid")
+		require.EqualValues(t, 1, r.alerts("refund_above_captured"))
+		require.Equal(t, 200, r.webhook("evt_disputed", part("payment.disputed", payment, id, "dispute_id", "dp_above", 10001, "EUR")))
+		require.EqualValues(t, 4001+10001, r.owed(euros))
+		require.EqualValues(t, 1, r.alerts("dispute_above_captured"))
+		require.EqualValues(t, 3, r.count("SELECT COUNT(*) FROM reviews WHERE kind = 'receivable'"), "each of which has an outcome that books")
 	})
 }

@@ -242,8 +242,8 @@ func TestI22_PayoutThatDiffersIsWrittenOff(t *testing.T) {
 	})
 }
 
-// TestReviewsAndReconciliationByCommand: beside a running server, over the database alone.
-func TestReviewsAndReconciliationByCommand(t *testing.T) {
+// TestF128_ReviewsAndReconciliationByCommand: beside a running server, over the database alone.
+func TestF128_ReviewsAndReconciliationByCommand(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		c := r.user()
 		euros := c.open("EUR")
@@ -265,9 +265,15 @@ func TestReviewsAndReconciliationByCommand(t *testing.T) {
 		require.Contains(t, stdout, "credit_account by operator")
 		r.until(func() bool { return c.balance(euros) == "101.00 0.00 101.00" }, "credited")
 
+		code, stdout, stderr = command(t, environ, "reconcile", "--wait", "20s")
+		require.Equal(t, 1, code, "F128: what has just moved is not compared: %s%s", stdout, stderr)
+		require.Contains(t, stdout, "nothing compared yet")
+		require.NotContains(t, stdout, "0 differences")
+		r.advance(time.Hour)
 		code, stdout, stderr = command(t, environ, "reconcile", "--json", "--wait", "20s")
 		require.Zero(t, code, stderr)
 		require.Contains(t, stdout, `"differences": []`)
+		require.Contains(t, stdout, `"compared": true`)
 		payment := d.text(t, "payment_id")
 		rename := func(name string) {
 			require.NoError(t, r.app.DB.Writer().Exec("UPDATE transactions SET payment_id = ? WHERE payment_id IN (?, 'pay_other')", name, payment).Error)
@@ -280,7 +286,7 @@ func TestReviewsAndReconciliationByCommand(t *testing.T) {
 		rename(payment)
 		code, _, stderr = command(t, environ, "reconcile", "--wait", "20s")
 		require.Zero(t, code, stderr)
-		require.EqualValues(t, 3, r.count("SELECT COUNT(*) FROM audit WHERE action = 'reconciliation.requested'"))
+		require.EqualValues(t, 4, r.count("SELECT COUNT(*) FROM audit WHERE action = 'reconciliation.requested'"))
 	}, func(_ *Config, o *Options) { o.Reconcile.Look = 20 * time.Millisecond })
 }
 

@@ -264,7 +264,7 @@ func (b *bank) move() string {
 		b.settle(p, "completed")
 	case p.State == "failed" && b.random.IntN(10) == 0:
 		b.settle(p, "completed")
-	case p.State == "completed" && p.after == 0 && p.Came() <= p.Amount && b.random.IntN(3) == 0:
+	case p.State == "completed" && p.after == 0 && (p.Came() <= p.Amount || !p.out) && b.random.IntN(3) == 0:
 		b.part(p)
 	default:
 		return "the bank rests"
@@ -299,12 +299,27 @@ func (b *bank) part(p *payment) {
 			b.tell(p, account.ReceivedRefundFailed, ref, amount, true)
 		}
 	default:
-		p.Disputes = []oracle.Part{{Amount: amount, State: "lost"}}
-		b.tell(p, account.ReceivedDisputed, ref, amount, true)
+		b.dispute(p, ref, amount)
+	}
+	if len(p.Refunds) > 0 && b.random.IntN(4) == 0 { // what was refunded is disputed too: more is taken than came
+		b.dispute(p, ref+"-dispute", p.Came())
+	}
+}
+
+// dispute takes money back; some of it comes back, and some of that is taken again.
+func (b *bank) dispute(p *payment, ref string, amount int64) {
+	p.Disputes = []oracle.Part{{Amount: amount, State: "lost"}}
+	b.tell(p, account.ReceivedDisputed, ref, amount, true)
+	for turn := 1; b.random.IntN(2) == 0; turn++ {
+		p.Disputes[0].State = "won"
+		b.tell(p, account.ReceivedDisputeWon, ref, amount, true)
+		b.outbox[len(b.outbox)-1].event.Turn = turn
 		if b.random.IntN(2) == 0 {
-			p.Disputes[0].State = "won"
-			b.tell(p, account.ReceivedDisputeWon, ref, amount, true)
+			return
 		}
+		p.Disputes[0].State = "lost"
+		b.tell(p, account.ReceivedDisputed, ref, amount, true)
+		b.outbox[len(b.outbox)-1].event.Turn = turn + 1
 	}
 }
 

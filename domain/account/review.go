@@ -18,10 +18,12 @@ const (
 	ReviewSettled ReviewStatus = "settled"
 )
 
-// ReviewReceivable is the kind of a review of what an account owes, ReviewDrift that of a difference to a provider's own list.
+// ReviewReceivable is the kind of a review of what an account owes, ReviewDrift that of a difference to a provider's own list, and
+// ReviewTakenAgain that of money that is said to be taken again after it had come back.
 const (
 	ReviewReceivable = "receivable"
 	ReviewDrift      = "drift"
+	ReviewTakenAgain = "taken_again"
 )
 
 // ReviewOutcome is what a person decided.
@@ -33,6 +35,10 @@ const (
 	OutcomeCreditAccount ReviewOutcome = "credit_account"
 	// OutcomeReturnToPayer has the provider give the money in suspense back to who paid it.
 	OutcomeReturnToPayer ReviewOutcome = "return_to_payer"
+	// OutcomeChargeAccount takes what an account owes from its balance, where that covers it.
+	OutcomeChargeAccount ReviewOutcome = "charge_account"
+	// OutcomeTakeBack takes again what had come back.
+	OutcomeTakeBack ReviewOutcome = "take_back"
 	// OutcomeWriteOff has us bear, or keep, what stands: a debt that will not be paid, money in suspense that is nobody's.
 	OutcomeWriteOff ReviewOutcome = "write_off"
 	// OutcomeDismiss books nothing. It is for reviews of which no money stands.

@@ -110,6 +110,8 @@ const (
 	InboxQuarantined InboxStatus = "quarantined"
 	InboxDead        InboxStatus = "dead"
 	InboxDiscarded   InboxStatus = "discarded"
+	// InboxForeign is how an event of another program on the same account at the provider is counted. Its row is ignored.
+	InboxForeign InboxStatus = "foreign"
 )
 
 // InboxRecord is one event that a provider told us, with what became of it. Records loaded by a unit of work

@@ -35,6 +35,14 @@ const (
 // ProviderInternal is the label of a transaction that asks no provider.
 const ProviderInternal = "internal"
 
+// What follows a payment names in MoneySource where its money comes from, where that is not the payment itself. Only what comes
+// of the payment counts against what the payment has brought.
+const (
+	SourceSuspense   = "suspense"   // what came with the payment and belongs to nobody yet
+	SourceReceivable = "receivable" // nothing of the payment was left: the account owes it
+	SourceBalance    = "balance"    // nothing of the payment was left, and the account has paid for it
+)
+
 // ErrIllegalMove is a move that the state machine does not have.
 var ErrIllegalMove = errors.New("illegal move of a transaction")
 
@@ -103,7 +111,7 @@ type Transaction struct {
 	Provider    string
 	PaymentID   string
 	PaymentFlow string
-	NextAction  *NextAction
+	NextAction  *NextAction // what the payer must do; nil once the transaction has ended
 	MoneySource string
 	Target      *ExternalTarget
 	LinkedID    uuid.UUID
@@ -145,7 +153,7 @@ func (t *Transaction) Direction(accountID uuid.UUID) string {
 	case TypeDeposit, TypeRefundReversal, TypeChargebackReversal, TypePayoutReturn:
 		return "in"
 	case TypeCorrection:
-		if t.IsSettlement() { // what a provider corrects is taken back, what we settle is given
+		if t.IsSettlement() && t.MoneySource == "" { // what a provider corrects is taken back, what we settle is given
 			return "in"
 		}
 	case TypeTransfer:
@@ -184,7 +192,8 @@ func (t *Transaction) Move(to PaymentStatus, now time.Time, cause Cause, failure
 	t.status, t.failure, t.UpdatedAt = to, failure, at
 	t.version++
 	if to.Terminal() {
-		t.NextAttemptAt = time.Time{}
+		// Nobody can act on a payment that has ended, and what they would have acted with is a secret.
+		t.NextAttemptAt, t.NextAction = time.Time{}, nil
 	}
 	if to == PaymentStatusCompleted {
 		t.CompletedAt = at

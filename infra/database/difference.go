@@ -24,18 +24,23 @@ type runRow struct {
 	Differences int64
 	Found       int64
 	Closed      int64
+	CoversFrom  moment
+	CoversTo    moment
+	ListUntil   moment
 }
 
 func (runRow) TableName() string { return "reconciliation_runs" }
 
 func runToRow(r account.ReconciliationRun) runRow {
 	return runRow{ID: r.ID, Provider: r.Provider, Started: momentOf(r.StartedAt), Ended: momentOf(r.EndedAt), Matched: r.Matched,
-		UnderWay: r.UnderWay, Differences: r.Differences, Found: r.Found, Closed: r.Closed}
+		UnderWay: r.UnderWay, Differences: r.Differences, Found: r.Found, Closed: r.Closed,
+		CoversFrom: momentOf(r.CoversFrom), CoversTo: momentOf(r.CoversTo), ListUntil: momentOf(r.ListUntil)}
 }
 
 func (r runRow) toRun() (account.ReconciliationRun, error) {
 	return account.ReconciliationRun{ID: r.ID, Provider: r.Provider, StartedAt: r.Started.at, EndedAt: r.Ended.at, Matched: r.Matched,
-		UnderWay: r.UnderWay, Differences: r.Differences, Found: r.Found, Closed: r.Closed}, nil
+		UnderWay: r.UnderWay, Differences: r.Differences, Found: r.Found, Closed: r.Closed,
+		CoversFrom: r.CoversFrom.at, CoversTo: r.CoversTo.at, ListUntil: r.ListUntil.at}, nil
 }
 
 // differenceRow is a row of reconciliation_differences.

@@ -124,6 +124,8 @@ func (p *proof) holdOf(t transactionRow) {
 	open := !account.PaymentStatus(t.Status).Terminal()
 	holds := t.Type == string(account.TypeWithdraw) || t.Type == string(account.TypeRefund)
 	holds = holds && uuid.UUID(t.AccountID) != uuid.Nil // money that is given back from suspense is on no account
+	// A piece of a refund may cost its account nothing: there is nothing to hold.
+	holds = holds && (t.Type == string(account.TypeWithdraw) || t.PostedAmount != 0)
 	if active && !open || open && holds && (!active || hold.AccountID != uuid.UUID(t.AccountID)) {
 		p.ofTransaction("I12", t.ID, "type=%s status=%s hold=%s", t.Type, t.Status, hold.Status)
 	}

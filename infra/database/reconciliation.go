@@ -74,8 +74,8 @@ const ourMovements = `SELECT
 		CASE t.type WHEN 'deposit' THEN 'payment' WHEN 'unmatched' THEN 'payment' WHEN 'correction' THEN 'payment'
 			WHEN 'withdraw' THEN 'payout' WHEN 'payout_return' THEN 'payout' WHEN 'refund' THEN 'refund' WHEN 'refund_reversal' THEN 'refund'
 			WHEN 'chargeback' THEN 'dispute' WHEN 'chargeback_reversal' THEN 'dispute' ELSE t.type END AS effect,
-		COALESCE(CASE WHEN t.type IN ('correction', 'payout_return', 'refund_reversal', 'chargeback_reversal') THEN p.payment_id
-			ELSE t.payment_id END, 'transaction:' || t.id) AS ref,
+		COALESCE(CASE WHEN t.type IN ('correction', 'payout_return', 'refund_reversal', 'chargeback_reversal') AND p.type <> 'unmatched'
+			THEN p.payment_id ELSE t.payment_id END, 'transaction:' || t.id) AS ref,
 		e.currency AS currency, CAST(-SUM(e.amount) AS bigint) AS amount, MAX(e.posted_at) AS changed_at
 	FROM accounts a JOIN entries e ON e.account_id = a.id JOIN transactions t ON t.id = e.transaction_id
 		LEFT JOIN transactions p ON p.id = t.linked_transaction_id

@@ -33,6 +33,8 @@ type chains struct {
 	// takeBack books money that is gone from the account: a refund or a dispute of the provider's doing, a payout that was made
 	// after all. giveBack books money that has come back.
 	takeBack, giveBack chain
+	// owe books what a provider has taken back and no payment has brought.
+	owe chain
 }
 
 func newChains(bus eventbus.Publisher) chains {
@@ -45,6 +47,7 @@ func newChains(bus eventbus.Publisher) chains {
 		transfer: line(transferOperation{}, TransferPersistenceHandler{bus: bus}),
 		refund:   line(refundOperation{}, TakenPersistenceHandler{bus: bus, kind: account.Refunded}),
 		takeBack: line(takeBackOperation{}, TakenPersistenceHandler{bus: bus, kind: account.TakenBack}),
+		owe:      line(oweOperation{}, TakenPersistenceHandler{bus: bus, kind: account.TakenBack}),
 		giveBack: line(giveBackOperation{}, GivenPersistenceHandler{bus: bus}),
 	}
 }

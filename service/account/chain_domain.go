@@ -1,6 +1,10 @@
 package account
 
-import "context"
+import (
+	"context"
+
+	"florin/domain/account"
+)
 
 // depositOperation credits the account.
 type depositOperation struct{}
@@ -23,11 +27,18 @@ func (transferOperation) Handle(_ context.Context, op *Operation) error {
 	return op.Account.Transfer(op.Destination, op.Transaction.ID, op.Debit, op.Credit, op.Now)
 }
 
-// refundOperation turns the refund's hold into a debit.
+// refundOperation turns the refund's hold into a debit. A piece that costs the account nothing has none.
 type refundOperation struct{}
 
 func (refundOperation) Handle(_ context.Context, op *Operation) error {
-	return op.Account.Refund(op.Hold, op.Now)
+	hold := op.Hold
+	if hold == nil && op.Debit.IsZero() {
+		hold = &account.Hold{TransactionID: op.Transaction.ID, AccountID: op.Account.ID, Amount: op.Debit}
+	}
+	if hold == nil {
+		return ErrInconsistent
+	}
+	return op.Account.Refund(hold, op.Now)
 }
 
 // takeBackOperation debits what is gone, whether the balance covers it or not.
@@ -35,6 +46,13 @@ type takeBackOperation struct{}
 
 func (takeBackOperation) Handle(_ context.Context, op *Operation) error {
 	return op.Account.TakeBack(op.Transaction.ID, op.Debit, op.Now)
+}
+
+// oweOperation has the account owe what is gone and was never its own.
+type oweOperation struct{}
+
+func (oweOperation) Handle(_ context.Context, op *Operation) error {
+	return op.Account.Owe(op.Transaction.ID, op.Debit, op.Now)
 }
 
 // giveBackOperation credits what has come back.

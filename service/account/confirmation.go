@@ -32,6 +32,7 @@ func (b belief) believed() bool { return b >= answered }
 type confirmation struct {
 	*Service
 	event       account.PaymentReceivedEvent
+	heard       account.PaymentReceivedEvent // the event as the provider has put it
 	unit        account.UnitOfWork
 	transaction *account.Transaction // the payment that the event is about, nil where we know none
 	subject     *account.Transaction // what the event has changed: the payment, or what follows it
@@ -39,22 +40,29 @@ type confirmation struct {
 	now         time.Time
 	belief      belief
 
+	followed int // how many of the ids of what follows are used
+	reviewed int // how many of the ids of reviews are
+
 	status   account.InboxStatus
 	reason   string
 	conflict bool // another body came under a known event id
+	foreign  bool // another program on the same account at the provider has begun the payment
 	moves    []typedMove
 	alerts   []string
 }
 
 // What a confirmation may have to name.
 const (
-	idInbox = iota
-	idUnmatched
-	idFollow
-	idReview
-	idUnmatchedReview
-	idDebtReview
-	idCount
+	idInbox     = 0
+	idUnmatched = 1
+	idFollow    = 2 // the first of those of each part, taken and given back
+	idReview    = idFollow + 2*maxParts
+	idCount     = idReview + maxReviews
+)
+
+const (
+	maxParts   = 3 // of what is taken back: of the payment, of what waits in suspense, and what is owed
+	maxReviews = 8 // of one event
 )
 
 type typedMove struct {
@@ -66,7 +74,7 @@ type typedMove struct {
 // id stays; another one changes nothing here.
 func (c *confirmation) settle(ctx context.Context, traceParent string) error {
 	row, known := c.unit.Inbox()
-	if known && anotherBody(row.Event, c.event) {
+	if known && anotherBody(row.Event, c.event) && anotherBody(row.Event, c.heard) {
 		c.status, c.reason, c.conflict = row.Status, "another body", true
 		return nil
 	}
@@ -99,6 +107,16 @@ func (c *confirmation) settle(ctx context.Context, traceParent string) error {
 func (c *confirmation) act(ctx context.Context) error {
 	t := c.transaction
 	switch {
+	case t == nil && c.event.Owner == account.OwnerOther:
+		c.foreign = true
+		c.verdict(account.InboxIgnored, "foreign: begun by nobody here")
+		return nil
+	case t == nil && c.event.Owner == account.OwnerAsk:
+		return errConsult
+	case c.event.Kind == account.ReceivedIgnored && c.event.Failure != nil:
+		c.verdict(account.InboxIgnored, "cannot be used: "+plain(c.event.Failure.Message, 200))
+		c.alerts = append(c.alerts, account.UnusableEvent)
+		return nil
 	case c.event.Kind == account.ReceivedIgnored:
 		c.verdict(account.InboxIgnored, "type moves nothing here")
 		return nil
@@ -123,6 +141,10 @@ func (c *confirmation) act(ctx context.Context) error {
 		c.quarantine("unreadable_event", "the event names what follows a payment in place of the payment")
 		return nil
 	case c.unit.Effect(c.fact()):
+		if taken, again := c.happensAgain(); again {
+			c.takenAgain(taken, "a refund or a dispute is told anew whose money had come back")
+			return nil
+		}
 		c.verdict(account.InboxProcessed, "effect already applied")
 		return nil
 	}
@@ -185,20 +207,31 @@ func (c *confirmation) fact() account.EffectKey {
 	return effectKey(c.event, t.ID)
 }
 
+// turnKey names another fact of the event's refund or dispute, in the same turn.
+func (c *confirmation) turnKey(kind account.ReceivedKind) account.EffectKey {
+	return turnKey(c.event, c.transaction.ID, kind)
+}
+
 func (c *confirmation) effect(transactionID uuid.UUID) {
 	c.unit.AddEffect(account.Effect{EffectKey: c.fact(), TransactionID: transactionID, CreatedAt: c.now})
 }
 
 func (c *confirmation) review(kind string, transactionID uuid.UUID, detail string) {
-	id := c.ids[idReview]
-	if transactionID == c.ids[idUnmatched] {
-		id = c.ids[idUnmatchedReview]
-	}
-	r := account.Review{ID: id, Kind: kind, TransactionID: transactionID, Detail: detail, CreatedAt: c.now}
+	r := account.Review{ID: c.reviewID(), Kind: kind, TransactionID: transactionID, Detail: detail, CreatedAt: c.now}
 	if c.event.Cause.Kept() {
 		r.InboxID = c.inboxID()
 	}
 	c.unit.AddReview(r)
+}
+
+func (c *confirmation) reviewID() uuid.UUID {
+	c.reviewed++
+	return c.ids[idReview+c.reviewed-1]
+}
+
+func (c *confirmation) followID() uuid.UUID {
+	c.followed++
+	return c.ids[idFollow+c.followed-1]
 }
 
 // inboxID is the id of the event's row, which may be older than this run.

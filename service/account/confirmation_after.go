@@ -19,102 +19,218 @@ func follows(kind account.ReceivedKind) bool {
 	}
 }
 
-// dispute is what a provider says of a dispute: it has taken the money back, given it back, or keeps it.
+// dispute is what a provider says of a dispute: it has taken the money back, given it back, or keeps it. What was given back can
+// be taken again.
 func (c *confirmation) dispute(ctx context.Context) error {
 	t := c.transaction
 	if t.Type != account.TypeDeposit || c.event.Ref == "" {
 		c.quarantine("unreadable_event", "a dispute of what is no deposit, or without a name")
 		return nil
 	}
-	var taken *account.Transaction
-	for _, f := range c.unit.Followers(t.ID) {
-		if f.Type == account.TypeChargeback && f.PaymentID == c.event.Ref {
-			taken = f
-		}
-	}
+	taken := c.takenFor(account.TypeChargeback)
 	switch {
+	case c.event.Kind == account.ReceivedDisputeLost:
+		return c.disputeLost(ctx, taken)
+	case c.event.Kind == account.ReceivedDisputed && len(taken.standing) > 0:
+		c.park("what the dispute took before has not come back yet")
+		return nil
 	case c.event.Kind == account.ReceivedDisputed:
-		amount, ok := c.amountIn(t)
-		if !ok {
-			return nil
-		}
-		return c.takeBack(ctx, account.TypeChargeback, amount, "dispute_above_captured")
-	case taken == nil:
+		return c.takeBack(ctx, account.TypeChargeback, "dispute_above_captured")
+	case len(taken.standing) == 0:
 		c.park("the dispute is not known yet")
 		return nil
-	case c.event.Kind == account.ReceivedDisputeLost:
-		c.effect(taken.ID)
-		c.verdict(account.InboxProcessed, "the money stays where it is")
-		return nil
-	case c.event.Amount != 0 && (c.event.Amount != taken.Amount.Minor() || c.event.Currency != taken.Amount.Currency().Code()):
+	}
+	sum, err := sumOf(taken.standing)
+	switch {
+	case err != nil:
+		return err
+	case c.event.Amount != 0 && (c.event.Amount != sum.Minor() || c.event.Currency != sum.Currency().Code()):
 		c.quarantine("dispute_differs", "another amount was given back than the dispute has taken")
 		return nil
+	}
+	return c.giveBackAll(ctx, taken.standing)
+}
+
+// disputeLost: the money stays where it is. Where it had come back, the provider has it again: that is booked where its own record
+// proves another turn, and is for a person to decide otherwise, because the news may be older than what we know.
+func (c *confirmation) disputeLost(ctx context.Context, taken takenParts) error {
+	switch {
+	case len(taken.standing) > 0:
+		c.effect(taken.standing[0].ID)
+		c.verdict(account.InboxProcessed, "the money stays where it is")
+		return nil
+	case c.event.Turn > 0 && c.unit.Effect(c.turnKey(account.ReceivedDisputed)):
+		c.effect(c.transaction.ID)
+		c.verdict(account.InboxProcessed, "the money has come back since")
+		return nil
+	case c.event.Turn > 1 && len(taken.back) > 0:
+		said := c.event.Kind
+		c.event.Kind = account.ReceivedDisputed
+		err := c.takeBack(ctx, account.TypeChargeback, "dispute_above_captured")
+		c.event.Kind = said
+		return err
+	case len(taken.back) > 0:
+		c.effect(c.transaction.ID)
+		c.takenAgain(taken, "a dispute is said to be lost whose money had come back")
+		return nil
 	default:
-		return c.giveBack(ctx, account.TypeChargebackReversal, taken, taken.Amount, taken.Posted)
+		c.park("the dispute is not known yet")
+		return nil
 	}
 }
 
-// takeBack books what the provider has taken back of a completed deposit as a transaction of its own. It waits for the deposit,
-// and what is more than was captured is nobody's to book. What is taken back of another payment, such as a second one that
-// names our deposit too, was never credited to the account: a person decides.
-func (c *confirmation) takeBack(ctx context.Context, kind account.Type, amount money.Money, above string) error {
-	t := c.transaction
-	if t.Status() != account.PaymentStatusCompleted {
-		c.park("the payment is not completed yet")
+// takenAgain asks a person: something that had come back is said to be gone again, and nothing proves that this is news.
+func (c *confirmation) takenAgain(taken takenParts, reason string) {
+	of := taken.back[len(taken.back)-1]
+	c.verdict(account.InboxQuarantined, reason)
+	c.alerts = append(c.alerts, account.ReviewTakenAgain)
+	c.review(account.ReviewTakenAgain, of.ID, "The provider says that it has taken money again which had come back: "+reason+".")
+}
+
+// happensAgain says whether a fact that had its effect is told anew, without a turn, after what it did had come back. A repeat of
+// old news is not: it happened before.
+func (c *confirmation) happensAgain() (takenParts, bool) {
+	kinds := map[account.ReceivedKind]account.Type{account.ReceivedDisputed: account.TypeChargeback, account.ReceivedRefunded: account.TypeRefund}
+	kind, can := kinds[c.event.Kind]
+	if !can || c.event.Turn > 0 || c.event.Ref == "" || c.transaction.Type != account.TypeDeposit {
+		return takenParts{}, false
+	}
+	taken := c.takenFor(kind)
+	return taken, len(taken.standing) == 0 && len(taken.back) > 0 && c.event.OccurredAt.After(taken.backAt)
+}
+
+// takeBack books what the provider has taken back of a completed deposit. It waits for the deposit. Of the payment is taken what is
+// left of it, then what waits in suspense of the same payment; the rest is owed by the account, because the money is gone all the
+// same. What is taken back of another payment, such as a second one that names our deposit too, was never credited to the account:
+// unless it waits in suspense, a person decides.
+func (c *confirmation) takeBack(ctx context.Context, kind account.Type, above string) error {
+	amount, ok := c.amountTaken()
+	if !ok {
 		return nil
 	}
-	if c.otherPayment() {
+	t := c.transaction
+	apart := c.apart(amount.Currency())
+	switch {
+	case len(apart) > 0:
+	case t.Status() != account.PaymentStatusCompleted:
+		c.park("the payment is not completed yet")
+		return nil
+	case c.otherPayment():
 		c.quarantine("refund_of_nothing", "what is taken back is of another payment than the one that was credited")
 		return nil
 	}
-	rest, err := left(c.unit, t, false)
+	parts, err := c.split(amount, apart)
 	if err != nil {
 		return err
 	}
-	if amount.Minor() > rest.Minor() {
-		c.quarantine(above, "more is taken back than was captured")
-		return nil
+	for _, part := range parts {
+		if part.source == account.SourceReceivable {
+			if amount.Currency() != t.Amount.Currency() {
+				c.quarantine(above, "more is taken back than was captured, in another currency than the payment's")
+				return nil
+			}
+			c.alerts = append(c.alerts, above)
+		}
 	}
-	posted, conversion, err := priceOf(c.unit, t, amount)
-	if err != nil {
-		return err
-	}
-	f := newFollowUp(c.ids[idFollow], kind, t, amount, posted, conversion, c.now)
-	f.PaymentID = c.event.Ref
-	if kind == account.TypeChargeback {
-		c.alerts = append(c.alerts, "dispute")
-		c.review("dispute", f.ID, "The payer disputes the payment; the provider has taken its money back.")
-	}
-	return c.follow(ctx, c.chains.takeBack, f)
+	return c.takeParts(ctx, kind, parts)
 }
 
-// giveBack books that what an earlier transaction took has come back, exactly or in part.
-func (c *confirmation) giveBack(ctx context.Context, kind account.Type, of *account.Transaction, amount, posted money.Money) error {
-	f := newFollowUp(c.ids[idFollow], kind, of, amount, posted, nil, c.now)
-	f.PaymentID = c.event.Ref
+// takeParts books what the provider has taken back, part by part, as one fact.
+func (c *confirmation) takeParts(ctx context.Context, kind account.Type, parts []part) error {
+	var made []*account.Transaction
+	for _, part := range parts {
+		f, err := c.takePart(ctx, kind, part)
+		if err != nil {
+			return err
+		}
+		made = append(made, f)
+	}
+	if kind == account.TypeChargeback {
+		c.alerts = append(c.alerts, "dispute")
+		c.review("dispute", made[0].ID, "The payer disputes the payment; the provider has taken its money back.")
+	}
+	c.effect(made[0].ID)
+	c.verdict(account.InboxProcessed, string(kind))
+	if kind == account.TypeRefund && c.unit.Effect(c.turnKey(account.ReceivedRefundFailed)) {
+		return c.giveBackParts(ctx, made) // its end was heard before
+	}
+	return nil
+}
+
+// giveBackAll books that what the parts took has come back, exactly, as one fact.
+func (c *confirmation) giveBackAll(ctx context.Context, parts []*account.Transaction) error {
+	if err := c.giveBackParts(ctx, parts); err != nil {
+		return err
+	}
+	c.effect(c.subject.ID)
+	c.verdict(account.InboxProcessed, string(c.subject.Type))
+	return nil
+}
+
+func (c *confirmation) giveBackParts(ctx context.Context, parts []*account.Transaction) error {
+	kind := account.TypeChargebackReversal
+	if parts[0].Type == account.TypeRefund {
+		kind = account.TypeRefundReversal
+	}
+	for _, part := range parts {
+		if part.MoneySource == account.SourceSuspense {
+			if err := c.backToSuspense(ctx, kind, part); err != nil {
+				return err
+			}
+			continue
+		}
+		f, err := c.given(kind, part, part.Amount, part.Posted)
+		if err != nil {
+			return err
+		}
+		f.MoneySource, f.Attempt = part.MoneySource, part.Attempt
+		if err := c.begin(ctx, c.chains.giveBack, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// given is the transaction by which money comes back that another one took.
+func (c *confirmation) given(kind account.Type, of *account.Transaction, amount, posted money.Money) (*account.Transaction, error) {
+	f := newFollowUp(c.followID(), kind, of, amount, posted, nil, c.now)
+	f.PaymentID, f.Attempt = c.event.Ref, c.turn()
 	if f.PaymentID == "" {
 		f.PaymentID = of.PaymentID
 	}
 	if of.Conversion != nil {
 		conversion, err := partOf(of, amount, posted)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		f.Conversion = conversion
 	}
-	return c.follow(ctx, c.chains.giveBack, f)
+	return f, nil
 }
 
-// follow takes a new transaction that begins and ends in this commit through its chain.
-func (c *confirmation) follow(ctx context.Context, line chain, f *account.Transaction) error {
+// turn is which time of its fact the event states.
+func (c *confirmation) turn() int { return max(1, c.event.Turn) }
+
+// begin takes a new transaction that begins and ends in this commit through its chain. Its amount is a part of what the event says.
+func (c *confirmation) begin(ctx context.Context, line chain, f *account.Transaction) error {
 	opened, err := f.Move(account.PaymentStatusInitiated, c.now, c.event.Cause, nil)
 	if err != nil {
 		return err
 	}
-	if err := c.run(ctx, line, &Operation{Transaction: f, Opened: &opened}); err != nil {
+	part := c.event
+	part.Amount, part.Currency = f.Amount.Minor(), f.Amount.Currency().Code()
+	if err := c.run(ctx, line, &Operation{Transaction: f, Opened: &opened, Event: &part}); err != nil {
 		return err
 	}
 	c.unit.AddTransaction(f)
+	return nil
+}
+
+// follow is begin for what is a fact of its own.
+func (c *confirmation) follow(ctx context.Context, line chain, f *account.Transaction) error {
+	if err := c.begin(ctx, line, f); err != nil {
+		return err
+	}
 	c.effect(f.ID)
 	c.verdict(account.InboxProcessed, string(f.Type))
 	return nil
@@ -152,7 +268,11 @@ func (c *confirmation) returned(ctx context.Context, amount money.Money) error {
 	if err != nil {
 		return err
 	}
-	return c.giveBack(ctx, account.TypePayoutReturn, t, amount, posted)
+	f, err := c.given(account.TypePayoutReturn, t, amount, posted)
+	if err != nil {
+		return err
+	}
+	return c.follow(ctx, c.chains.giveBack, f)
 }
 
 // undo takes back what is left of a completed payment that the provider no longer stands by.
@@ -173,7 +293,7 @@ func (c *confirmation) undo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f := newFollowUp(c.ids[idFollow], account.TypeCorrection, t, rest, posted, conversion, c.now)
+	f := newFollowUp(c.followID(), account.TypeCorrection, t, rest, posted, conversion, c.now)
 	f.PaymentID = c.event.PaymentID
 	return c.follow(ctx, c.chains.takeBack, f)
 }
@@ -186,7 +306,7 @@ func (c *confirmation) fee(ctx context.Context) error {
 		return nil
 	}
 	amount := money.New(c.event.Amount, cur)
-	f := newFee(c.ids[idFollow], c.transaction, amount, c.event.Ref, c.now)
+	f := newFee(c.followID(), c.transaction, amount, c.event.Ref, c.now)
 	if f.PaymentID == "" {
 		f.PaymentID = c.event.PaymentID
 	}
@@ -204,6 +324,14 @@ func (c *confirmation) fee(ctx context.Context) error {
 	c.effect(f.ID)
 	c.verdict(account.InboxProcessed, "fee")
 	return nil
+}
+
+// amountTaken is what the event says to have been taken back: in the payment's currency, or in that of what came with it.
+func (c *confirmation) amountTaken() (money.Money, bool) {
+	if cur, err := currency.Parse(c.event.Currency); err == nil && c.event.Amount > 0 && len(c.apart(cur)) > 0 {
+		return money.New(c.event.Amount, cur), true
+	}
+	return c.amountIn(c.transaction)
 }
 
 // amountIn is what the event says to have moved, in the payment's currency. Where it cannot be booked it is quarantined.

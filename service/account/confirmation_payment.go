@@ -97,7 +97,10 @@ func (c *confirmation) run(ctx context.Context, line chain, op *Operation) error
 		return ErrInconsistent
 	}
 	from := op.Transaction.Status()
-	op.Account, op.Event, op.Cause, op.Now, op.Unit, op.ReviewID = a, &c.event, c.event.Cause, c.now, c.unit, c.ids[idDebtReview]
+	if op.Event == nil {
+		op.Event = &c.event
+	}
+	op.Account, op.Cause, op.Now, op.Unit, op.ReviewID = a, c.event.Cause, c.now, c.unit, c.reviewID()
 	if err := line.run(ctx, op); err != nil {
 		return err
 	}

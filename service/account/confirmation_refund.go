@@ -24,7 +24,7 @@ func (c *confirmation) refund(ctx context.Context) error {
 	if c.event.Kind == account.ReceivedRefundFailed {
 		return c.refundFailed(ctx)
 	}
-	amount, ok := c.amountIn(t)
+	amount, ok := c.amountTaken()
 	if !ok {
 		return nil
 	}
@@ -35,8 +35,11 @@ func (c *confirmation) refund(ctx context.Context) error {
 	case unsure:
 		c.park("a refund of ours is not known to the provider yet")
 		return nil
+	case len(c.takenFor(account.TypeRefund).standing) > 0:
+		c.park("what the refund took before has not come back yet")
+		return nil
 	default:
-		return c.takeBack(ctx, account.TypeRefund, amount, "refund_above_captured")
+		return c.takeBack(ctx, account.TypeRefund, "refund_above_captured")
 	}
 }
 
@@ -47,7 +50,7 @@ func (c *confirmation) refundNamed(amount money.Money) (ours *account.Transactio
 	var waiting *account.Transaction
 	for _, f := range c.unit.Followers(c.transaction.ID) {
 		switch {
-		case f.Type != account.TypeRefund:
+		case f.Type != account.TypeRefund || (c.turn() > 1 && f.Status().Terminal()):
 		case c.event.Ref != "" && f.PaymentID == c.event.Ref:
 			return f, false
 		case f.ID == c.event.FollowID && (f.PaymentID == "" || c.event.Ref == ""):
@@ -83,6 +86,16 @@ func (c *confirmation) refundOfOurs(ctx context.Context, r *account.Transaction,
 	case amount != r.Amount:
 		c.review("refund_differs", r.ID, "The provider reports another amount than was sent.")
 	}
+	rest, err := left(c.unit, c.transaction, false)
+	if err != nil {
+		return err
+	}
+	if rest.Minor() < r.Amount.Minor() {
+		// Something else has taken the payment back meanwhile: the account pays for both.
+		r.MoneySource = account.SourceBalance
+		c.alerts = append(c.alerts, "refund_above_captured")
+		c.review("refund_above_captured", r.ID, "More was given back than was left of the payment; the account has paid for it.")
+	}
 	if r.PaymentID == "" {
 		r.PaymentID = c.event.Ref
 	}
@@ -95,18 +108,28 @@ func (c *confirmation) refundOfOurs(ctx context.Context, r *account.Transaction,
 	return nil
 }
 
-// refundFailed releases the hold of a refund that is still open, and gives the money of a completed one back.
+// refundFailed releases the hold of a refund that is still open, and gives the money of a completed one back. One of the provider's
+// doing that was never made has moved nothing. Should it have been made, and its end be heard before its beginning, both are booked
+// with the beginning.
 func (c *confirmation) refundFailed(ctx context.Context) error {
-	r, _ := c.refundNamed(money.Money{})
+	r, unsure := c.refundNamed(money.Money{})
+	standing := c.takenFor(account.TypeRefund).standing
+	if len(standing) == 0 && r != nil && r.Status() == account.PaymentStatusCompleted && reversalOf(c.unit, r) == nil {
+		standing = []*account.Transaction{r}
+	}
 	switch {
-	case r == nil:
+	case len(standing) > 0:
+		return c.giveBackAll(ctx, standing)
+	case r == nil && (unsure || c.event.FollowID != uuid.Nil):
 		c.park("the refund is not known yet")
 		return nil
-	case r.Status() == account.PaymentStatusFailed:
-		c.verdict(account.InboxProcessed, "already failed")
+	case r == nil:
+		c.effect(c.transaction.ID)
+		c.verdict(account.InboxProcessed, "the refund was not made")
 		return nil
-	case r.Status() == account.PaymentStatusCompleted:
-		return c.giveBack(ctx, account.TypeRefundReversal, r, r.Amount, r.Posted)
+	case r.Status().Terminal():
+		c.verdict(account.InboxProcessed, "already "+string(r.Status()))
+		return nil
 	}
 	if r.PaymentID == "" {
 		r.PaymentID = c.event.Ref

@@ -140,18 +140,17 @@ func (u *memoryUnit) Account(id uuid.UUID) (*account.Account, bool) {
 func (u *memoryUnit) Followers(of uuid.UUID) []*account.Transaction {
 	require.Contains(u.store.t, u.needs.Transactions, u.needs.Families[0], "what is followed is locked")
 	ids := map[uuid.UUID]bool{}
-	for id, t := range u.store.transactions {
-		ids[id] = t.LinkedID == of
-	}
-	for id, t := range u.transactions {
-		ids[id] = t.LinkedID == of
+	for _, all := range []map[uuid.UUID]*account.Transaction{u.store.transactions, u.transactions} {
+		for id, t := range all {
+			if t.LinkedID == of {
+				ids[id] = true
+			}
+		}
 	}
 	followers := []*account.Transaction{}
-	for id, is := range ids {
-		if is {
-			t, _ := u.Transaction(id)
-			followers = append(followers, t)
-		}
+	for id := range ids {
+		t, _ := u.Transaction(id)
+		followers = append(followers, t)
 	}
 	slices.SortFunc(followers, func(a, b *account.Transaction) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return followers

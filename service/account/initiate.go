@@ -229,7 +229,7 @@ func (s *Service) accepted(ctx context.Context, provider account.PaymentProvider
 		if row.PaymentID == "" {
 			row.PaymentID = got.PaymentID
 		}
-		if row.NextAction == nil {
+		if row.NextAction == nil && !row.Status().Terminal() {
 			row.NextAction = got.NextAction
 		}
 		if row.Status() == account.PaymentStatusInitiated && !final {

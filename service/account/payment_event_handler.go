@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -129,6 +130,12 @@ func (s *Service) applyOwn(ctx context.Context, event account.PaymentReceivedEve
 
 // apply is tx C: inbox, effect, and what the event does, in one commit.
 func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent, believed belief) (*confirmation, error) {
+	return s.applyAs(ctx, event, event, believed)
+}
+
+// applyAs applies an event, which was heard in the words of the other: they differ where it names a refund in the place of its
+// payment.
+func (s *Service) applyAs(ctx context.Context, heard, event account.PaymentReceivedEvent, believed belief) (*confirmation, error) {
 	started := s.now()
 	id, err := s.resolve(ctx, event)
 	if err != nil {
@@ -139,6 +146,11 @@ func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent,
 		return nil, err
 	}
 	needs := account.Needs{Effects: []account.EffectKey{effectKey(event, id), strayKey(event, id), returnKey(event, id)}}
+	for _, kind := range []account.ReceivedKind{account.ReceivedDisputed, account.ReceivedRefundFailed} { // what the event may be the other half of
+		if follows(event.Kind) {
+			needs.Effects = append(needs.Effects, turnKey(event, id, kind))
+		}
+	}
 	if event.Cause.Kept() {
 		needs.Inbox = inboxKey(event)
 	}
@@ -151,7 +163,7 @@ func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent,
 	var c *confirmation
 	var elsewhere uuid.UUID
 	err = s.ledger.Do(ctx, needs, func(ctx context.Context, u account.UnitOfWork) error {
-		c = &confirmation{Service: s, event: event, unit: u, ids: ids, now: s.now(), belief: believed}
+		c = &confirmation{Service: s, event: event, heard: heard, unit: u, ids: ids, now: s.now(), belief: believed}
 		if event.Cause == account.CauseReport || event.Cause == account.CauseListing {
 			crashpoint.Hit(crashpoint.ReconcilerStepOpen)
 		}
@@ -168,11 +180,11 @@ func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent,
 	})
 	if errors.Is(err, errReturnNamed) {
 		event.TransactionID = elsewhere
-		return s.apply(ctx, event, believed)
+		return s.applyAs(ctx, heard, event, believed)
 	}
 	if errors.Is(err, errRefundNamed) {
 		event.TransactionID, event.FollowID = c.transaction.LinkedID, id
-		return s.apply(ctx, event, believed)
+		return s.applyAs(ctx, heard, event, believed)
 	}
 	if err != nil {
 		return nil, err
@@ -214,7 +226,11 @@ func (s *Service) resolve(ctx context.Context, event account.PaymentReceivedEven
 
 // settled tells the outside what the commit has done.
 func (s *Service) settled(ctx context.Context, c *confirmation, started time.Time) {
-	s.meter.Received(c.event.Provider, c.status)
+	counted := c.status
+	if c.foreign {
+		counted = account.InboxForeign
+	}
+	s.meter.Received(c.event.Provider, counted)
 	for _, m := range c.moves {
 		s.meter.Moved(m.of, m.From, m.To)
 	}
@@ -250,7 +266,21 @@ func effectKey(e account.PaymentReceivedEvent, transactionID uuid.UUID) account.
 	case ref == "":
 		ref = "transaction:" + transactionID.String()
 	}
-	return account.EffectKey{Provider: e.Provider, Ref: ref, Effect: strings.TrimPrefix(string(e.Kind), "payment.")}
+	return account.EffectKey{Provider: e.Provider, Ref: ref, Effect: strings.TrimPrefix(string(e.Kind), "payment.") + turnOf(e)}
+}
+
+// turnOf is what the name of a fact ends with: nothing for the first time that it happens.
+func turnOf(e account.PaymentReceivedEvent) string {
+	if e.Turn <= 1 {
+		return ""
+	}
+	return ":" + strconv.Itoa(e.Turn)
+}
+
+// turnKey names another fact of the same refund or dispute in the same turn.
+func turnKey(e account.PaymentReceivedEvent, transactionID uuid.UUID, kind account.ReceivedKind) account.EffectKey {
+	e.Kind = kind
+	return effectKey(e, transactionID)
 }
 
 // returnKey names the fact that the money of a completed payment is back, however it was told.
@@ -259,7 +289,7 @@ func returnKey(e account.PaymentReceivedEvent, transactionID uuid.UUID) account.
 	if ref == "" {
 		ref = "transaction:" + transactionID.String()
 	}
-	return account.EffectKey{Provider: e.Provider, Ref: ref, Effect: "returned"}
+	return account.EffectKey{Provider: e.Provider, Ref: ref, Effect: "returned" + turnOf(e)}
 }
 
 // strayKey names money in another currency than the payment's. It is another fact than the payment itself, which may still
@@ -300,10 +330,12 @@ func reasonOf(err error) string {
 	}
 }
 
-// anotherBody says whether two webhooks came under one id with different bodies. A list tells an event in words of its own, and is
-// the provider's answer to us: it contradicts nothing.
+// anotherBody says whether two webhooks came under one id that state different facts. What is around the fact may differ: the
+// bytes are only the shortest proof of sameness. A list tells an event in words of its own, and is the provider's answer to us: it
+// contradicts nothing.
 func anotherBody(known, event account.PaymentReceivedEvent) bool {
-	return known.Cause == account.CauseWebhook && event.Cause == account.CauseWebhook && !bytes.Equal(known.Raw, event.Raw)
+	return known.Cause == account.CauseWebhook && event.Cause == account.CauseWebhook &&
+		!bytes.Equal(known.Raw, event.Raw) && !known.SameFact(event)
 }
 
 func newIDs(n int) ([]uuid.UUID, error) {

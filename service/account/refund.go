@@ -22,7 +22,6 @@ type RefundRequest struct {
 var (
 	errNotRefundable   = errs.New(errs.Conflict, "not_refundable", "Only a completed deposit of which something is left can be refunded.")
 	errRefundExceeds   = errs.InField("amount", "refund_exceeds_payment", "The amount is more than what is left of the deposit.")
-	errRefundTooSmall  = errs.InField("amount", "amount_too_small", "The amount is less than the smallest amount of the account's currency.")
 	errNothingToRefund = errs.New(errs.Conflict, "not_refundable", "Nothing of the deposit is left to be refunded.")
 )
 
@@ -115,9 +114,6 @@ func (s *Service) openRefund(ctx context.Context, u account.UnitOfWork, r Refund
 	if err != nil {
 		return err
 	}
-	if !posted.IsPositive() {
-		return errRefundTooSmall
-	}
 	hold, err := a.Hold(id, posted, now)
 	if err != nil {
 		return err
@@ -133,7 +129,9 @@ func (s *Service) openRefund(ctx context.Context, u account.UnitOfWork, r Refund
 		return errDryRun
 	}
 	u.AddTransaction(t)
-	u.AddHold(hold)
+	if posted.IsPositive() { // a piece may cost the account nothing, where those before it have paid its fraction
+		u.AddHold(hold)
+	}
 	key.lock(u, now)
 	return s.bus.PublishPaymentEvent(ctx, event)
 }

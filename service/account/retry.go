@@ -30,7 +30,7 @@ func (s *Service) Retry(ctx context.Context, row *account.InboxRecord) error {
 
 func (s *Service) workOff(ctx context.Context, row *account.InboxRecord) error {
 	switch {
-	case row.Event.Kind == account.ReceivedConsult:
+	case row.Event.Kind == account.ReceivedConsult || row.Reason == reasonConsult:
 		return s.consult(ctx, row)
 	case row.Reason == reasonConflict:
 		return s.settleConflict(ctx, row)
@@ -43,6 +43,9 @@ func (s *Service) workOff(ctx context.Context, row *account.InboxRecord) error {
 		return err
 	default:
 		_, err := s.apply(ctx, row.Event, claimed)
+		if errors.Is(err, errConsult) {
+			return s.consult(ctx, row)
+		}
 		return err
 	}
 }
@@ -120,10 +123,17 @@ func (s *Service) consult(ctx context.Context, row *account.InboxRecord) error {
 	callCtx, cancel := context.WithTimeout(ctx, s.limits.CallTimeout)
 	facts, err := provider.Consult(callCtx, row.Event)
 	cancel()
+	if errors.Is(err, account.ErrProviderNotFound) && row.Event.Owner == account.OwnerAsk {
+		event := row.Event
+		event.Owner = account.OwnerUnsaid // what the provider itself does not know is nobody's that could be told
+		_, err := s.apply(ctx, event, claimed)
+		return err
+	}
 	if err != nil {
 		return err
 	}
 	verdict, reason := account.InboxProcessed, fmt.Sprintf("consulted: %d facts", len(facts))
+	foreign := 0
 	for _, fact := range facts {
 		fact.Provider, fact.Cause = row.Event.Provider, account.CauseReport
 		c, err := s.apply(ctx, fact, confirmed)
@@ -133,6 +143,12 @@ func (s *Service) consult(ctx context.Context, row *account.InboxRecord) error {
 		if c.status == account.InboxParked {
 			verdict, reason = c.status, c.reason
 		}
+		if c.foreign {
+			foreign++
+		}
+	}
+	if foreign > 0 && foreign == len(facts) {
+		verdict, reason = account.InboxIgnored, "foreign: begun by nobody here"
 	}
 	return s.close(ctx, row, verdict, reason, nil)
 }

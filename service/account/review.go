@@ -44,6 +44,7 @@ type reviewCase struct {
 	review      account.Review
 	transaction *account.Transaction // nil for none
 	standing    account.Standing     // of the transaction's own entries
+	deposit     uuid.UUID            // whose money is said to be taken again, for ReviewTakenAgain
 }
 
 func (s *Service) findCase(ctx context.Context, id uuid.UUID) (reviewCase, error) {
@@ -55,6 +56,17 @@ func (s *Service) findCase(ctx context.Context, id uuid.UUID) (reviewCase, error
 	if c.transaction, err = s.reviews.FindAnyTransaction(ctx, c.review.TransactionID); err != nil {
 		return c, err
 	}
+	of := c.transaction
+	if of.MoneySource == account.SourceSuspense { // what is decided about is the money that it was taken from
+		if of, err = s.reviews.FindAnyTransaction(ctx, of.LinkedID); err != nil {
+			return c, err
+		}
+	}
+	if c.review.Kind == account.ReviewTakenAgain {
+		c.deposit = of.LinkedID
+	} else {
+		c.transaction = of
+	}
 	c.standing, err = s.reviews.FindStanding(ctx, c.transaction.ID)
 	return c, err
 }
@@ -63,6 +75,10 @@ func (c reviewCase) needs() account.Needs {
 	needs := account.Needs{Review: c.review.ID}
 	if c.transaction != nil {
 		needs.Transactions = []uuid.UUID{c.transaction.ID}
+		needs.Families = needs.Transactions
+	}
+	if c.deposit != uuid.Nil {
+		needs.Transactions = []uuid.UUID{c.deposit}
 		needs.Families = needs.Transactions
 	}
 	return needs
@@ -86,8 +102,15 @@ func (s *Service) detailOf(u account.UnitOfWork, c reviewCase) (ReviewDetail, er
 		return ReviewDetail{}, err
 	}
 	switch {
+	case c.deposit != uuid.Nil:
+		d.Outcomes = []account.ReviewOutcome{account.OutcomeDismiss}
+		if again, err := s.takingAgain(u, c, nil); err == nil && again.event.Amount > 0 {
+			d.Outcomes = []account.ReviewOutcome{account.OutcomeTakeBack, account.OutcomeDismiss}
+		}
 	case d.Standing.IsZero():
 		d.Outcomes = []account.ReviewOutcome{account.OutcomeDismiss}
+	case review.Kind == account.ReviewReceivable && covers(u, c.transaction.AccountID, d.Standing):
+		d.Outcomes = []account.ReviewOutcome{account.OutcomeChargeAccount, account.OutcomeWriteOff}
 	case review.Kind == account.ReviewReceivable || d.Standing.Sign() < 0:
 		d.Outcomes = []account.ReviewOutcome{account.OutcomeWriteOff}
 	default:
@@ -97,6 +120,16 @@ func (s *Service) detailOf(u account.UnitOfWork, c reviewCase) (ReviewDetail, er
 		}
 	}
 	return d, nil
+}
+
+// covers says whether so much is available on the account.
+func covers(u account.UnitOfWork, accountID uuid.UUID, amount money.Money) bool {
+	a, ok := u.Account(accountID)
+	if !ok {
+		return false
+	}
+	order, err := a.Available().Cmp(amount)
+	return err == nil && order >= 0
 }
 
 // standing is the money that waits for the decision: what the account still owes of what the transaction has made it owe, or what of
@@ -119,21 +152,5 @@ func standing(u account.UnitOfWork, c reviewCase) (money.Money, error) {
 		}
 		return c.standing.Receivable, nil
 	}
-	rest := c.standing.Suspense
-	for _, f := range u.Followers(c.transaction.ID) {
-		settles := f.IsSettlement() && f.Metadata[settledFrom] == suspenseName
-		returns := isReturn(f, c.transaction) && f.Status() != account.PaymentStatusFailed
-		if !settles && !returns {
-			continue
-		}
-		step := money.Money.Sub
-		if rest.Sign() < 0 {
-			step = money.Money.Add
-		}
-		var err error
-		if rest, err = step(rest, f.Amount); err != nil {
-			return money.Money{}, err
-		}
-	}
-	return rest, nil
+	return unsettled(u, c.transaction, c.standing.Suspense)
 }

@@ -46,7 +46,7 @@ func (s *Service) SettleReview(ctx context.Context, in Settlement) (ReviewDetail
 	if err != nil {
 		return ReviewDetail{}, err
 	}
-	ids, err := newIDs(2)
+	ids, err := newIDs(idCount + 1)
 	if err != nil {
 		return ReviewDetail{}, err
 	}
@@ -56,14 +56,15 @@ func (s *Service) SettleReview(ctx context.Context, in Settlement) (ReviewDetail
 	}
 	var after ReviewDetail
 	var moved []typedMove
+	var alerts []string
 	err = s.ledger.Do(ctx, needs, func(ctx context.Context, u account.UnitOfWork) error {
-		st := settling{Service: s, Settlement: in, reviewCase: found, unit: u, id: ids[0], now: s.now()}
-		if err := st.settle(ctx, ids[1]); err != nil {
+		st := settling{Service: s, Settlement: in, reviewCase: found, unit: u, ids: ids, id: ids[idFollow], now: s.now()}
+		if err := st.settle(ctx, ids[idCount]); err != nil {
 			return err
 		}
 		review, _ := u.Review()
 		after = ReviewDetail{Review: *review, Transaction: found.transaction}
-		moved = st.moves
+		moved, alerts = st.moves, st.alerts
 		return nil
 	})
 	if err != nil {
@@ -71,6 +72,9 @@ func (s *Service) SettleReview(ctx context.Context, in Settlement) (ReviewDetail
 	}
 	for _, m := range moved {
 		s.meter.Moved(m.of, m.From, m.To)
+	}
+	for _, kind := range alerts {
+		s.alert(ctx, kind, "review_id", in.ReviewID)
 	}
 	s.log.InfoContext(ctx, "review settled", "review_id", in.ReviewID, "outcome", in.Outcome, "by", in.By.Name)
 	return after, nil
@@ -94,10 +98,12 @@ type settling struct {
 	*Service
 	Settlement
 	reviewCase
-	unit  account.UnitOfWork
-	id    uuid.UUID // of the transaction that books it
-	now   time.Time
-	moves []typedMove
+	unit   account.UnitOfWork
+	ids    []uuid.UUID // as a confirmation has them
+	id     uuid.UUID   // of the transaction that books it, which is the first of what follows
+	now    time.Time
+	moves  []typedMove
+	alerts []string
 }
 
 func (s *settling) settle(ctx context.Context, auditID uuid.UUID) error {
@@ -113,8 +119,11 @@ func (s *settling) settle(ctx context.Context, auditID uuid.UUID) error {
 	booked := ""
 	if s.Outcome != account.OutcomeDismiss {
 		book := s.book
-		if s.Outcome == account.OutcomeReturnToPayer {
+		switch s.Outcome {
+		case account.OutcomeReturnToPayer:
 			book = s.beginReturn
+		case account.OutcomeTakeBack:
+			book = s.takeAgain
 		}
 		if err := book(ctx, detail.Standing); err != nil {
 			return err
@@ -179,6 +188,9 @@ func (s *settling) posting(t *account.Transaction, stands money.Money, from stri
 		if !ok {
 			return ledger.Posting{}, ErrInconsistent
 		}
+		if s.Outcome == account.OutcomeChargeAccount {
+			return s.charge(t, a, stands)
+		}
 		if err := a.Forgive(t.ID, stands, s.now); err != nil {
 			return ledger.Posting{}, err
 		}
@@ -203,4 +215,68 @@ func (s *settling) posting(t *account.Transaction, stands money.Money, from stri
 	}
 	t.UserID, t.AccountID = a.UserID, a.ID
 	return ledger.NewPosting(append([]ledger.Entry{ledger.SystemEntry(ledger.Suspense(cur), out, own.at)}, own.lines...)...)
+}
+
+// charge has the account pay what it owes.
+func (s *settling) charge(t *account.Transaction, a *account.Account, stands money.Money) (ledger.Posting, error) {
+	if err := a.PayDebt(t.ID, stands, s.now); err != nil {
+		return ledger.Posting{}, err
+	}
+	own, err := sideOf(a, a.Pull()[0])
+	if err != nil {
+		return ledger.Posting{}, err
+	}
+	t.UserID, t.AccountID, t.MoneySource = a.UserID, a.ID, account.SourceBalance
+	return ledger.NewPosting(own.lines...)
+}
+
+// takeAgain books that the provider has taken money again, as the event would have been that proves it. Should that come still, it is
+// known.
+func (s *settling) takeAgain(ctx context.Context, _ money.Money) error {
+	again, err := s.takingAgain(s.unit, s.reviewCase, s.ids)
+	if err != nil {
+		return err
+	}
+	kind, above := account.TypeChargeback, "dispute_above_captured"
+	if again.event.Kind == account.ReceivedRefunded {
+		kind, above = account.TypeRefund, "refund_above_captured"
+	}
+	if err := again.takeBack(ctx, kind, above); err != nil {
+		return err
+	}
+	if again.status != account.InboxProcessed {
+		return errOutcome
+	}
+	s.moves, s.alerts = append(s.moves, again.moves...), append(s.alerts, again.alerts...)
+	return nil
+}
+
+// takingAgain is a further turn of what the review is about, in the amount of the turn before: of 0 where something of it stands.
+func (s *Service) takingAgain(u account.UnitOfWork, c reviewCase, ids []uuid.UUID) (*confirmation, error) {
+	deposit, ok := u.Transaction(c.deposit)
+	if !ok {
+		return nil, ErrInconsistent
+	}
+	of := c.transaction
+	event := account.PaymentReceivedEvent{Provider: of.Provider, Kind: account.ReceivedDisputed, PaymentID: deposit.PaymentID, TransactionID: deposit.ID,
+		Ref: of.PaymentID, Currency: of.Amount.Currency().Code(), Cause: account.CauseReview}
+	if of.Type == account.TypeRefund {
+		event.Kind = account.ReceivedRefunded
+	}
+	if of.MoneySource == account.SourceSuspense {
+		if from, ok := u.Transaction(of.LinkedID); ok {
+			event.PaymentID = from.PaymentID
+		}
+	}
+	again := &confirmation{Service: s, event: event, unit: u, transaction: deposit, ids: ids, now: s.now(), belief: confirmed}
+	taken := again.takenFor(of.Type)
+	for _, f := range taken.back {
+		again.event.Turn = max(again.event.Turn, f.Attempt+1)
+	}
+	for _, f := range taken.back {
+		if f.Attempt+1 == again.event.Turn && len(taken.standing) == 0 {
+			again.event.Amount += f.Amount.Minor()
+		}
+	}
+	return again, nil
 }

@@ -24,6 +24,17 @@ func (s *Service) match(ctx context.Context, name string, held *lease.Held) erro
 	}
 	var seen []account.Difference
 	settledBefore := run.StartedAt.Add(-s.cfg.MatchGrace)
+	covers := func(m account.Movement) {
+		if m.Amount != 0 && (run.CoversFrom.IsZero() || m.ChangedAt.Before(run.CoversFrom)) {
+			run.CoversFrom, run.CoversTo = m.ChangedAt, settledBefore
+		}
+	}
+	for _, m := range theirs {
+		covers(m)
+		if m.Amount != 0 {
+			run.ListUntil = latest(run.ListUntil, m.ChangedAt)
+		}
+	}
 	differ := func(key account.MovementKey, ours, theirs *account.Movement) {
 		d := account.Difference{Provider: name, MovementKey: key}
 		for _, side := range []struct {
@@ -38,6 +49,7 @@ func (s *Service) match(ctx context.Context, name string, held *lease.Held) erro
 		seen = append(seen, d)
 	}
 	err = s.cfg.Store.OurMovements(ctx, name, func(ours account.Movement) error {
+		covers(ours)
 		their, found := theirs[ours.MovementKey]
 		delete(theirs, ours.MovementKey)
 		switch {
@@ -111,7 +123,7 @@ func (s *Service) report(ctx context.Context, run account.ReconciliationRun, see
 			"ref", d.Ref, "currency", d.Currency, "ours", amountOf(d.Ours), "theirs", amountOf(d.Theirs), "review_id", d.ReviewID)
 	}
 	s.cfg.Log.InfoContext(ctx, "clearing accounts compared", "provider", run.Provider, "matched", run.Matched, "under_way", run.UnderWay,
-		"differences", run.Differences, "found", run.Found, "closed", run.Closed)
+		"differences", run.Differences, "found", run.Found, "closed", run.Closed, "from", run.CoversFrom, "to", run.CoversTo, "list_until", run.ListUntil)
 	return nil
 }
 

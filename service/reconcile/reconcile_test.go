@@ -162,6 +162,47 @@ func TestI21_AnotherAmountShowsBothSides(t *testing.T) {
 	})
 }
 
+// TestF128_ARunSaysOfWhichTimeItSpeaks: what is too young to count was not compared, and where all is, nothing was.
+func TestF128_ARunSaysOfWhichTimeItSpeaks(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		b := newBundle(t, db)
+		line := func(ref string, age time.Duration) account.Movement {
+			return account.Movement{MovementKey: account.MovementKey{Effect: account.MovementPayment, Ref: ref, Currency: "EUR"}, Amount: 7700,
+				ChangedAt: noon.Add(-age)}
+		}
+		run := func(books, list []account.Movement) account.ReconciliationRun {
+			t.Helper()
+			service := reconcile.New(reconcile.Config{Store: ours{b.store, books}, Leases: b.leases, Received: b.taken,
+				Clock: func() time.Time { return b.now }, Meter: b.counts, Log: slog.New(slog.DiscardHandler),
+				Listers: map[string]account.MovementLister{"b": movementList(list)}})
+			_, err := service.Request(t.Context(), account.Operator{Name: "operator:ada", Reason: "to see"})
+			require.NoError(t, err)
+			_, err = service.RunOnce(t.Context())
+			require.NoError(t, err)
+			found, err := service.State(t.Context(), account.Page{Limit: 10})
+			require.NoError(t, err)
+			b.now = b.now.Add(time.Millisecond) // the last run is the newest
+			return found.Runs[0]
+		}
+		require.False(t, run(nil, nil).Compared(), "nothing is there")
+
+		lost := run(nil, []account.Movement{line("pay_1", time.Minute)})
+		require.Zero(t, lost.Differences)
+		require.EqualValues(t, 1, lost.UnderWay)
+		require.False(t, lost.Compared(), "paid since the backup")
+
+		young := []account.Movement{line("pay_1", time.Minute)}
+		require.False(t, run(young, young).Compared(), "no time of it is over")
+
+		old := line("pay_0", time.Hour)
+		both := run([]account.Movement{old}, []account.Movement{old, line("pay_1", time.Minute)})
+		require.True(t, both.Compared())
+		require.Equal(t, []time.Time{noon.Add(-time.Hour), both.StartedAt.Add(-5 * time.Minute), noon.Add(-time.Minute)},
+			[]time.Time{both.CoversFrom, both.CoversTo, both.ListUntil})
+		require.EqualValues(t, 1, both.UnderWay)
+	})
+}
+
 func TestOneServerWorksAtATime(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		b := newBundle(t, db, time.Hour)

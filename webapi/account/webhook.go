@@ -129,6 +129,7 @@ func (w *Webhooks) parse(raw []byte, header http.Header, candidates []account.Pa
 		}
 		if err != nil {
 			w.count(blamed, VerdictMalformed)
+			w.log.Error("authentic webhook cannot be read", "provider", blamed, "reason", err)
 			return event, errs.Wrap(err, errs.Malformed, "webhook_malformed", "The event cannot be read.")
 		}
 		event.Provider = provider.Name()

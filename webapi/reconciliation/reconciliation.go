@@ -59,6 +59,11 @@ type Run struct {
 	Differences int64     `json:"differences" description:"Differences that are there, the new ones among them."`
 	Found       int64     `json:"found" description:"Differences that are new."`
 	Closed      int64     `json:"closed" description:"Differences that are gone."`
+	// What the numbers above are true of.
+	Compared   bool       `json:"compared" description:"Whether anything of a time that is over was compared. Where it was not, no difference means nothing."`
+	CoversFrom *time.Time `json:"covers_from" description:"The oldest movement that was compared; null for none."`
+	CoversTo   *time.Time `json:"covers_to" description:"What moved after that is under way and was not compared; null where nothing was."`
+	ListUntil  *time.Time `json:"list_until" description:"The newest movement in the provider's list; null where it is empty."`
 }
 
 // Difference is a movement that the two sides do not agree on. Amounts are by how much the provider holds more, in minor units.
@@ -107,21 +112,26 @@ func (h *Handlers) Get(c *fiber.Ctx) error {
 	differences, next := decode.Cut(paging, found.Differences, func(d account.Difference) uuid.UUID { return d.ID })
 	shown := Reconciliation{Providers: []Provider{}, Runs: []Run{}, Differences: make([]Difference, 0, len(differences)), NextCursor: next}
 	for _, name := range slices.Sorted(maps.Keys(found.Marks)) {
-		provider := Provider{Name: name}
-		if at := found.Marks[name].ListedAt; !at.IsZero() {
-			provider.ListedAt = &at
-		}
-		shown.Providers = append(shown.Providers, provider)
+		shown.Providers = append(shown.Providers, Provider{Name: name, ListedAt: optional(found.Marks[name].ListedAt)})
 	}
 	for _, r := range found.Runs {
 		shown.Runs = append(shown.Runs, Run{ID: r.ID, Provider: r.Provider, StartedAt: r.StartedAt, EndedAt: r.EndedAt, Matched: r.Matched,
-			UnderWay: r.UnderWay, Differences: r.Differences, Found: r.Found, Closed: r.Closed})
+			UnderWay: r.UnderWay, Differences: r.Differences, Found: r.Found, Closed: r.Closed,
+			Compared: r.Compared(), CoversFrom: optional(r.CoversFrom), CoversTo: optional(r.CoversTo), ListUntil: optional(r.ListUntil)})
 	}
 	for _, d := range differences {
 		shown.Differences = append(shown.Differences, Difference{ID: d.ID, Provider: d.Provider, Effect: string(d.Effect), Ref: d.Ref,
 			Currency: d.Currency, Ours: d.Ours, Theirs: d.Theirs, ReviewID: d.ReviewID, CreatedAt: d.CreatedAt, SeenAt: d.SeenAt})
 	}
 	return wire.Send(c, fiber.StatusOK, shown)
+}
+
+// optional is nil for the zero time.
+func optional(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
 }
 
 // Request serves POST /admin/reconciliation: 202; 422 reason_required.

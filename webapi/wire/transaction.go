@@ -25,7 +25,7 @@ type Transaction struct {
 	Conversion            *Conversion       `json:"conversion" description:"Null in one currency."`
 	Provider              string            `json:"provider" example:"mock" description:"internal for a transfer."`
 	PaymentID             *string           `json:"payment_id" description:"The provider's id of the payment."`
-	NextAction            *NextAction       `json:"next_action" description:"What the payer must do for the payment to go on."`
+	NextAction            *NextAction       `json:"next_action" description:"What the payer must do for the payment to go on; null once it has ended."`
 	MoneySource           *string           `json:"money_source" example:"card"`
 	ExternalTarget        *ExternalTarget   `json:"external_target" description:"Masked to the last four characters."`
 	CounterpartyAccountID *uuid.UUID        `json:"counterparty_account_id" format:"uuid" description:"The other account of a transfer."`

@@ -20,6 +20,7 @@ import (
 const (
 	webhookWindow = 300 // seconds that a webhook's time may differ from our clock, on either side
 	maxSignatures = 16  // that are looked at in one header
+	maxTurns      = 1 << 20
 )
 
 // webhookBody is the body of a webhook. Fields that it does not name are passed over.
@@ -37,6 +38,7 @@ type webhookData struct {
 	RefundTransactionID *string      `json:"refund_transaction_id"`
 	DisputeID           string       `json:"dispute_id"`
 	FeeID               string       `json:"fee_id"`
+	Turn                int          `json:"turn"` // which time the same thing happens, from 1; 0 is the first too
 	Amount              int64        `json:"amount"`
 	Currency            string       `json:"currency"`
 	Failure             *failureBody `json:"failure"`
@@ -146,14 +148,19 @@ func only(header http.Header, name string) (string, error) {
 }
 
 // parseEvent reads an authentic body. A type that moves nothing here is ReceivedIgnored, with as much of its data
-// as can be read.
+// as can be read. What is no event is that too, with a failure, and one of money that cannot be read is ReceivedForeign. The
+// bank would send it again for ever after any other answer than 200; only what is no JSON is an error.
 func parseEvent(raw []byte, sentAt time.Time) (account.PaymentReceivedEvent, error) {
-	var body webhookBody
-	if err := json.Unmarshal(raw, &body); err != nil {
-		return account.PaymentReceivedEvent{}, fmt.Errorf("read body: %w", err)
+	if !json.Valid(raw) {
+		return account.PaymentReceivedEvent{}, errors.New("the body is not JSON")
 	}
-	if body.Type == "" || len(body.Type) > 128 || plainText(body.Type) != body.Type {
-		return account.PaymentReceivedEvent{}, errors.New("the type is not a name")
+	var body webhookBody
+	unreadable := json.Unmarshal(raw, &body)
+	named := body.Type != "" && len(body.Type) <= 128 && plainText(body.Type) == body.Type
+	if unreadable != nil || !named {
+		return account.PaymentReceivedEvent{Provider: Name, Kind: account.ReceivedIgnored, Type: "unknown", OccurredAt: sentAt,
+			Cause: account.CauseWebhook, Raw: slices.Clone(raw),
+			Failure: &account.Failure{Code: account.UnusableEvent, Message: "the body is not an event with a type"}}, nil
 	}
 	event := account.PaymentReceivedEvent{
 		Provider:   Name,
@@ -170,13 +177,14 @@ func parseEvent(raw []byte, sentAt time.Time) (account.PaymentReceivedEvent, err
 	}
 	data, err := readData(body.Data)
 	if err != nil {
-		if event.Kind == account.ReceivedIgnored {
-			return event, nil
+		if event.Kind != account.ReceivedIgnored { // it speaks of money, and does not say of which
+			event.Kind = account.ReceivedForeign
+			event.Failure = &account.Failure{Code: "unreadable_event", Message: "the event's data cannot be read"}
 		}
-		return account.PaymentReceivedEvent{}, err
+		return event, nil
 	}
 	event.PaymentID, event.TransactionID, event.AccountID = data.PaymentID, data.transactionID, data.accountID
-	event.Ref, event.FollowID = data.ref(event.Kind), data.refundTransactionID
+	event.Ref, event.FollowID, event.Turn = data.ref(event.Kind), data.refundTransactionID, data.Turn
 	event.Amount, event.Currency = data.Amount, data.Currency
 	if event.Kind == account.ReceivedFailed || event.Kind == account.ReceivedRefundFailed {
 		event.Failure = data.Failure.inOurWords()
@@ -201,6 +209,9 @@ func readData(raw json.RawMessage) (webhookData, error) {
 	}
 	if data.Amount <= 0 {
 		return webhookData{}, errors.New("amount is not positive")
+	}
+	if data.Turn < 0 || data.Turn > maxTurns {
+		return webhookData{}, errors.New("turn is no count")
 	}
 	if !validCurrency(data.Currency) {
 		return webhookData{}, errors.New("currency is not a code")

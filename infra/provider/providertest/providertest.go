@@ -98,6 +98,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"F53_ManySignatures", testF53ManySignatures},
 		{"F55_Unhandled", testF55Unhandled},
 		{"WebhookMalformed", testWebhookMalformed},
+		{"F132_WebhookUnusable", testF132Unusable},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}

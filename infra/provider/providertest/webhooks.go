@@ -132,11 +132,28 @@ func testF55Unhandled(t *testing.T, h Harness) {
 }
 
 func testWebhookMalformed(t *testing.T, h Harness) {
-	for _, body := range []string{"", "{", "[]", "null", `"payment.completed"`, "\x00\xff", `{"type":""}`, `{"type":7}`} {
+	for _, body := range []string{"", "{", "\x00\xff", "{}{}"} {
 		raw := []byte(body)
 		_, err := h.Provider.ParseWebhook(raw, h.Sign(t, raw, Signing{At: h.Now()}))
 		require.ErrorIs(t, err, account.ErrWebhookMalformed, body)
 		require.NotErrorIs(t, err, account.ErrWebhookNotAuthentic, body)
+	}
+}
+
+// testF132Unusable: what is authentic, and nothing that we can use, is an event that says so: any other answer than 200 would
+// bring it back for days.
+func testF132Unusable(t *testing.T, h Harness) {
+	for _, body := range []string{"[]", "null", `"payment.completed"`, "7", `{"type":""}`, `{"type":7}`, `{"type":"a\u0000b"}`,
+		`{"id":"evt_thin","object":"v2.core.event","type":7,"created":"2026-01-01T12:00:00.000Z"}`} {
+		raw := []byte(body)
+		got, err := h.Provider.ParseWebhook(raw, h.Sign(t, raw, Signing{At: h.Now()}))
+		require.NoError(t, err, body)
+		assert.Equal(t, account.ReceivedIgnored, got.Kind, body)
+		require.NotNil(t, got.Failure, body)
+		assert.Equal(t, account.UnusableEvent, got.Failure.Code, body)
+		assert.NotEmpty(t, got.EventID, body)
+		assert.NotEmpty(t, got.Type, body)
+		assert.Equal(t, raw, got.Raw)
 	}
 }
 

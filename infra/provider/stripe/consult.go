@@ -22,6 +22,9 @@ func (c *Client) Consult(ctx context.Context, event account.PaymentReceivedEvent
 		return nil, fmt.Errorf("stripe: consult on %s: %w", event.Type, err)
 	}
 	for i := range facts {
+		if facts[i].Owner == account.OwnerAsk { // this was the asking
+			facts[i].Owner = account.OwnerUnsaid
+		}
 		facts[i].Provider, facts[i].Type, facts[i].Cause = Name, event.Type, account.CauseReport
 		facts[i].EventID = fmt.Sprintf("%s/%s/%s", event.EventID, facts[i].Kind, orText(facts[i].Ref, facts[i].PaymentID))
 		if facts[i].OccurredAt.IsZero() {
@@ -68,6 +71,9 @@ func (c *Client) consult(ctx context.Context, event account.PaymentReceivedEvent
 // consultConnected is for events of connected accounts: one that we never onboarded is foreign.
 func (c *Client) consultConnected(ctx context.Context, e envelope, event account.PaymentReceivedEvent) ([]account.PaymentReceivedEvent, error) {
 	known, err := c.accounts.FindPayoutAccountByID(ctx, Name, e.Account)
+	if o, unreadable := object[owned](e); errs.KindOf(err) == errs.NotFound && unreadable == nil && o.Metadata.others() {
+		return []account.PaymentReceivedEvent{others(event)}, nil
+	}
 	if errs.KindOf(err) == errs.NotFound {
 		return []account.PaymentReceivedEvent{foreign(event, "foreign_account", "an account that was not onboarded here")}, nil
 	}
@@ -108,7 +114,7 @@ func (c *Client) consultSession(ctx context.Context, e envelope) ([]account.Paym
 	if err != nil {
 		return nil, err
 	}
-	r, err := now.report(when(e.Created, c.now()))
+	r, err := now.report(when(int64(e.Created), c.now()))
 	if err != nil {
 		return nil, unknown("bad_answer", err)
 	}
@@ -150,6 +156,9 @@ func (c *Client) fee(ctx context.Context, b balanceTransaction, paymentID string
 	if err != nil {
 		return nil, err
 	}
+	if owner.others() {
+		return []account.PaymentReceivedEvent{others(account.PaymentReceivedEvent{PaymentID: paymentID})}, nil
+	}
 	r, err := fact(account.ReceivedFee, paymentID, owner.id(metaTransaction), b.Fee, b.Currency, when(b.Created, c.now()))
 	if err != nil {
 		return nil, unknown("bad_answer", err)
@@ -165,14 +174,24 @@ func (c *Client) ownerOf(ctx context.Context, paymentID string, known meta) (met
 	if known.id(metaTransaction) != uuid.Nil {
 		return known, nil
 	}
-	found, err := c.findDeposit(ctx, account.PaymentRef{PaymentID: paymentID})
+	if !validID(paymentID) {
+		return nil, nil
+	}
+	raw, err := c.question(ctx, how{}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
+		got, err := api.PaymentIntents.Get(paymentID, &stripe.PaymentIntentParams{Params: p})
+		if err != nil {
+			return nil, err
+		}
+		return got.LastResponse, nil
+	})
 	if errors.Is(err, account.ErrProviderNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return found.intent.Metadata, nil
+	got, err := read[intent](raw, "payment_intent")
+	return got.Metadata, err
 }
 
 func (c *Client) consultRefunds(ctx context.Context, e envelope) ([]account.PaymentReceivedEvent, error) {
@@ -219,21 +238,29 @@ func (c *Client) refundFact(ctx context.Context, raw json.RawMessage, known meta
 	if err != nil {
 		return nil, err
 	}
+	if r.PaymentIntent == "" {
+		return nil, nil
+	}
+	owner := r.Metadata
+	if owner.id(metaTransaction) == uuid.Nil {
+		if owner, err = c.ownerOf(ctx, string(r.PaymentIntent), known); err != nil {
+			return nil, err
+		}
+	}
+	if owner.others() {
+		return []account.PaymentReceivedEvent{others(account.PaymentReceivedEvent{PaymentID: string(r.PaymentIntent), Ref: r.ID})}, nil
+	}
 	report, err := r.report(when(r.Created, c.now()))
 	if err != nil {
 		return nil, unknown("bad_answer", err)
 	}
-	if report.Kind == account.ReceivedPending || r.PaymentIntent == "" {
+	if report.Kind == account.ReceivedPending {
 		return nil, nil
 	}
 	var event account.PaymentReceivedEvent
 	takeRefund(&event, r, report)
 	event.OccurredAt = report.OccurredAt
 	if event.TransactionID == uuid.Nil {
-		owner, err := c.ownerOf(ctx, event.PaymentID, known)
-		if err != nil {
-			return nil, err
-		}
 		event.TransactionID, event.AccountID = owner.id(metaTransaction), owner.id(metaAccount)
 	}
 	return []account.PaymentReceivedEvent{event}, nil
@@ -256,6 +283,9 @@ func (c *Client) consultDispute(ctx context.Context, e envelope, event account.P
 	owner, err := c.ownerOf(ctx, string(d.PaymentIntent), nil)
 	if err != nil {
 		return nil, err
+	}
+	if owner.others() {
+		return []account.PaymentReceivedEvent{others(account.PaymentReceivedEvent{PaymentID: string(d.PaymentIntent), Ref: d.ID})}, nil
 	}
 	moved := account.PaymentReceivedEvent{OccurredAt: event.OccurredAt}
 	if err := takeDispute(&moved, d, kind); err != nil {

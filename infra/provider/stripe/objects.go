@@ -13,6 +13,7 @@ import (
 
 // The keys of our metadata at Stripe. The client's own metadata stays here.
 const (
+	metaPrefix      = "florin_"
 	metaTransaction = "florin_transaction_id"
 	metaAccount     = "florin_account_id"
 	metaUser        = "florin_user_id"
@@ -48,16 +49,27 @@ type meta map[string]string
 
 func (m *meta) UnmarshalJSON(raw []byte) error {
 	var loose map[string]any
-	*m = meta{}
-	if json.Unmarshal(raw, &loose) != nil {
-		return nil // metadata that cannot be read is none
+	if json.Unmarshal(raw, &loose) != nil || loose == nil {
+		return nil // metadata that cannot be read is none, and says nothing
 	}
+	*m = meta{}
 	for k, v := range loose {
 		if text, ok := v.(string); ok {
 			(*m)[k] = text
 		}
 	}
 	return nil
+}
+
+// others says that the object shows its metadata, and that nothing in it is ours: whatever we begin carries our ids from its first
+// moment on.
+func (m meta) others() bool {
+	for key := range m {
+		if strings.HasPrefix(key, metaPrefix) {
+			return false
+		}
+	}
+	return m != nil
 }
 
 // id reads one of our ids, uuid.Nil where it is absent or none.
@@ -68,6 +80,14 @@ func (m meta) id(key string) uuid.UUID {
 	}
 	return id
 }
+
+// owned is any object that has metadata.
+type owned struct {
+	Object   string `json:"object"`
+	Metadata meta   `json:"metadata"`
+}
+
+func (o owned) kind() string { return o.Object }
 
 type intent struct {
 	Object             string   `json:"object"`

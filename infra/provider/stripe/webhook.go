@@ -1,11 +1,16 @@
 package stripe
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,12 +20,24 @@ import (
 
 // envelope is an event around its object.
 type envelope struct {
+	Object   string    `json:"object"` // "event"; Stripe's thin events have other names
 	ID       string    `json:"id"`
 	Type     string    `json:"type"`
 	Account  string    `json:"account"` // the connected account that it is of, "" for our own
 	Livemode *bool     `json:"livemode"`
-	Created  int64     `json:"created"`
+	Created  seconds   `json:"created"`
 	Data     eventData `json:"data"`
+}
+
+// seconds is a Unix time; 0 where it is written in another way.
+type seconds int64
+
+func (s *seconds) UnmarshalJSON(raw []byte) error {
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err == nil {
+		*s = seconds(n)
+	}
+	return nil
 }
 
 type eventData struct {
@@ -28,8 +45,9 @@ type eventData struct {
 }
 
 // ParseWebhook implements account.PaymentProvider. It reads what an event needs whatever API version the event is rendered
-// in. What is authentic and handled but cannot be read is ReceivedForeign, to be looked at: an error would have Stripe send
-// the same event for three days. Events of connected accounts are ReceivedConsult: whether the account is one that we
+// in. What is authentic and handled but cannot be read is ReceivedForeign, to be looked at, and what is no event as we know
+// them is ReceivedIgnored, with a failure: an error would have Stripe send the same for three days. Only what is no JSON is
+// one. Events of connected accounts are ReceivedConsult: whether the account is one that we
 // onboarded, only the store knows.
 func (c *Client) ParseWebhook(raw []byte, header http.Header) (account.PaymentReceivedEvent, error) {
 	at, err := c.authenticate(raw, header)
@@ -45,13 +63,16 @@ func (c *Client) ParseWebhook(raw []byte, header http.Header) (account.PaymentRe
 
 // parse reads the event, believed to be authentic. The event keeps no reference to raw.
 func (c *Client) parse(raw []byte, at time.Time) (account.PaymentReceivedEvent, error) {
-	e, err := readEnvelope(raw)
-	if err != nil {
-		return account.PaymentReceivedEvent{}, err
+	if !json.Valid(raw) {
+		return account.PaymentReceivedEvent{}, errors.New("the body is not JSON")
 	}
+	e, err := readEnvelope(raw)
 	event := account.PaymentReceivedEvent{
-		Provider: Name, EventID: e.ID, Kind: account.ReceivedIgnored, Type: e.Type, OccurredAt: when(e.Created, at),
+		Provider: Name, EventID: e.ID, Kind: account.ReceivedIgnored, Type: e.Type, OccurredAt: when(int64(e.Created), at),
 		Cause: account.CauseWebhook, Raw: slices.Clone(raw),
+	}
+	if err != nil {
+		return unusable(event, err), nil
 	}
 	translate, handled := translations[e.Type]
 	if !handled {
@@ -66,6 +87,9 @@ func (c *Client) parse(raw []byte, at time.Time) (account.PaymentReceivedEvent, 
 		return foreign(event, "unreadable_event", "the account is not an id"), nil
 	}
 	if err := translate(e, &event); err != nil {
+		if e.others() {
+			return others(event), nil
+		}
 		return foreign(event, "unreadable_event", "the event's object cannot be read: "+plainText(err.Error())), nil
 	}
 	if e.Account != "" && event.Kind != account.ReceivedIgnored {
@@ -74,18 +98,55 @@ func (c *Client) parse(raw []byte, at time.Time) (account.PaymentReceivedEvent, 
 	return event, nil
 }
 
+// readEnvelope returns as much of the event as can be read, with why it is none that we can use.
 func readEnvelope(raw []byte) (envelope, error) {
 	var e envelope
-	if err := json.Unmarshal(raw, &e); err != nil {
-		return envelope{}, errors.New("the body is not an event")
+	err := json.Unmarshal(raw, &e)
+	named := e.Type != "" && len(e.Type) <= 128 && plainText(e.Type) == e.Type
+	if !named {
+		e.Type = ""
 	}
-	if !validID(e.ID) {
-		return envelope{}, errors.New("the event has no id")
-	}
-	if e.Type == "" || len(e.Type) > 128 || plainText(e.Type) != e.Type {
-		return envelope{}, errors.New("the type is not a name")
+	switch {
+	case !validID(e.ID):
+		e.ID = ""
+		return e, errors.New("the event has no id")
+	case e.Object != "" && e.Object != "event":
+		return e, errors.New("an event of another kind than those that carry their object")
+	case err != nil:
+		return e, errors.New("the body is not an event")
+	case !named:
+		return e, errors.New("the type is not a name")
 	}
 	return e, nil
+}
+
+// unusable makes an event one that nothing can be made of. What has no name gets one of its bytes, so that a repeat is known.
+func unusable(event account.PaymentReceivedEvent, why error) account.PaymentReceivedEvent {
+	if event.EventID == "" {
+		sum := sha256.Sum256(event.Raw)
+		event.EventID = "body_" + hex.EncodeToString(sum[:16])
+	}
+	event.Type = orText(event.Type, "unknown")
+	event.Failure = &account.Failure{Code: account.UnusableEvent, Message: why.Error()}
+	return event
+}
+
+// others says that the event is about a payment of another program on the same account: the object is one that carries our ids
+// where it is ours, and it has none.
+func (e envelope) others() bool {
+	switch name, _, _ := strings.Cut(e.Type, "."); {
+	case name == "payment_intent", name == "checkout", e.Type == "charge.succeeded", e.Type == "charge.updated", e.Type == "charge.refunded":
+		o, err := object[owned](e)
+		return err == nil && o.Metadata.others()
+	}
+	return false
+}
+
+// others makes an event one of another program. What it moves is none of our business.
+func others(event account.PaymentReceivedEvent) account.PaymentReceivedEvent {
+	event.Kind, event.Owner, event.Failure = account.ReceivedIgnored, account.OwnerOther, nil
+	event.TransactionID, event.AccountID, event.Amount, event.Currency = uuid.Nil, uuid.Nil, 0, ""
+	return event
 }
 
 // foreign makes an event one that a person must look at. Nothing of what it claims is kept but its bytes.
@@ -132,6 +193,9 @@ func take(event *account.PaymentReceivedEvent, r account.PaymentReport, m meta) 
 	event.Kind, event.PaymentID, event.TransactionID = r.Kind, r.PaymentID, r.TransactionID
 	event.Amount, event.Currency, event.Failure = r.Amount, r.Currency, r.Failure
 	event.AccountID = m.id(metaAccount)
+	if m.others() {
+		event.Owner = account.OwnerOther
+	}
 }
 
 func ofIntent(status string) func(envelope, *account.PaymentReceivedEvent) error {
@@ -222,6 +286,9 @@ func ofRefund(e envelope, event *account.PaymentReceivedEvent) error {
 		return nil
 	}
 	takeRefund(event, r, report)
+	if event.TransactionID == uuid.Nil {
+		event.Owner = account.OwnerAsk // a refund from the Dashboard does not have the metadata of its payment
+	}
 	return nil
 }
 
@@ -257,6 +324,7 @@ func ofDispute(as func(dispute) account.ReceivedKind) func(envelope, *account.Pa
 		if err := takeDispute(event, d, kind); err != nil {
 			return err
 		}
+		event.Owner = account.OwnerAsk
 		if d.PaymentIntent == "" || d.costs() {
 			event.Kind = account.ReceivedConsult
 		}
@@ -273,11 +341,39 @@ func takeDispute(event *account.PaymentReceivedEvent, d dispute, kind account.Re
 		return err
 	}
 	take(event, r, nil)
-	event.Ref = d.ID
+	event.Ref, event.Turn = d.ID, d.turn(kind)
 	if kind != account.ReceivedDisputeWon {
 		event.Failure = &account.Failure{Code: plainCode(d.Reason), Message: "The payer disputes the payment."}
 	}
 	return nil
+}
+
+// turn is which time the money went that way, by the balance transactions in the event: they are the dispute's record of what it has
+// moved, and each event has them as they were when it happened. Some may belong together, such as a fee on top; so it is the change of
+// direction that counts. 0 where there is no record, or where it contradicts the event.
+func (d dispute) turn(kind account.ReceivedKind) int {
+	moves := slices.Clone(d.BalanceTransactions)
+	slices.SortStableFunc(moves, func(a, b balanceTransaction) int { return cmp.Compare(a.Created, b.Created) })
+	taken, given, last := 0, 0, int64(0)
+	for _, b := range moves {
+		switch {
+		case b.Amount < 0 && last >= 0:
+			taken++
+		case b.Amount > 0 && last < 0:
+			given++
+		case b.Amount == 0:
+			continue
+		}
+		last = b.Amount
+	}
+	switch {
+	case kind == account.ReceivedDisputeWon:
+		return given
+	case kind == account.ReceivedDisputeLost && last > 0:
+		return 0
+	default:
+		return taken
+	}
 }
 
 // costs says that Stripe keeps a fee for the dispute.

@@ -79,7 +79,7 @@ func (v *Verdict) expect(o *Operation, r Row, p Payment, model map[string]int64)
 	completed := p.Came() > 0
 	switch o.Kind {
 	case Deposit:
-		model[o.From.ID] += min(p.Came(), o.Amount) - p.Back()
+		model[o.From.ID] += o.kept(p)
 	case Withdraw:
 		if completed {
 			model[o.From.ID] -= o.Amount - p.Back()

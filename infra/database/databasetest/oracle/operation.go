@@ -101,6 +101,16 @@ func (p Payment) Back() int64 {
 	return sum
 }
 
+// kept is what a deposit has left on its account. What came beyond it waits in suspense, and goes back before the account owes more than
+// it was credited with.
+func (o *Operation) kept(p Payment) int64 {
+	credited, back := min(p.Came(), o.Amount), p.Back()
+	if beyond := back - credited; beyond > 0 {
+		back -= min(beyond, p.Came()-credited)
+	}
+	return credited - back
+}
+
 // Ledger is what the bank says of itself.
 type Ledger struct {
 	Payments        []Payment `json:"payments"`

@@ -29,6 +29,7 @@ type dispute struct {
 	ID     string       `json:"id"`
 	Amount int64        `json:"amount"`
 	State  disputeState `json:"state"`
+	Turn   int          `json:"turn,omitempty"` // which time the bank has taken the money, where it is not the first
 }
 
 type disputeState string
@@ -99,7 +100,7 @@ func (p *payment) refundNotice(r refund, now time.Time) (*webhook, error) {
 
 func (p *payment) disputeNotice(d dispute, now time.Time) (*webhook, error) {
 	kind := map[disputeState]string{disputeOpen: "payment.disputed", disputeWon: "payment.dispute_won", disputeLost: "payment.dispute_lost"}[d.State]
-	return p.notice(kind, d.Amount, now, func(data *webhookData) { data.DisputeID = d.ID })
+	return p.notice(kind, d.Amount, now, func(data *webhookData) { data.DisputeID, data.Turn = d.ID, d.Turn })
 }
 
 // moveRefund takes the refund at the index to a state, on a list of its own.
@@ -112,8 +113,12 @@ func (p *payment) moveRefund(i int, to State, failure *Failure, now time.Time) (
 
 func (p *payment) moveDispute(i int, to disputeState, now time.Time) (*webhook, error) {
 	p.Disputes = slices.Clone(p.Disputes)
-	p.Disputes[i].State = to
-	return p.disputeNotice(p.Disputes[i], now)
+	d := &p.Disputes[i]
+	if d.State == disputeWon { // the bank takes again what it had given back
+		d.Turn = max(1, d.Turn) + 1
+	}
+	d.State = to
+	return p.disputeNotice(*d, now)
 }
 
 func one(w *webhook, err error) ([]*webhook, error) {
@@ -167,11 +172,14 @@ func returnPaid(p *payment, now time.Time) ([]*webhook, error) {
 }
 
 func (p *payment) giveBack(amount int64, now time.Time) (*webhook, error) {
+	if p.Returned > 0 {
+		p.Returns = max(1, p.Returns) + 1
+	}
 	p.Returned += amount
 	if p.Returned == p.came().Amount {
 		p.State = StateReturned
 	}
-	return p.notice("payout.returned", amount, now, func(*webhookData) {})
+	return p.notice("payout.returned", amount, now, func(d *webhookData) { d.Turn = p.Returns })
 }
 
 // feeOf is what the scenario takes: 1 %, and at least one minor unit.

@@ -303,7 +303,7 @@ func (b *Bank) changeDispute(id string, to disputeState) (paymentView, error) {
 			continue
 		case e.Disputes[i].State == to:
 			return e.view(), nil
-		case e.Disputes[i].State != disputeOpen:
+		case e.Disputes[i].State == disputeLost && to == disputeOpen:
 			return paymentView{}, &refusal{http.StatusConflict, "dispute_final", "The dispute is over."}
 		}
 		err := b.amend(e, nil, func(p *payment, now time.Time) ([]*webhook, error) { return one(p.moveDispute(i, to, now)) })

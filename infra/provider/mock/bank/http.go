@@ -44,6 +44,7 @@ func (b *Bank) Handler() http.Handler {
 	api.HandleFunc("POST /refunds/{id}/fail", b.postRefundMove(StateFailed))
 	api.HandleFunc("POST /disputes/{id}/won", b.postDisputeEnd(disputeWon))
 	api.HandleFunc("POST /disputes/{id}/lost", b.postDisputeEnd(disputeLost))
+	api.HandleFunc("POST /disputes/{id}/reopen", b.postDisputeEnd(disputeOpen))
 	api.HandleFunc("GET /events", b.getEvents)
 	api.HandleFunc("GET /ledger", b.getLedger)
 	api.HandleFunc("PUT /scenario", b.putScenario)

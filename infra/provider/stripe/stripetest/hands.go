@@ -170,6 +170,16 @@ func (s *Server) Dispute(intent string) (id string) {
 	return id
 }
 
+// DisputeAgain has the payer's bank take the money of a dispute again that was won.
+func (s *Server) DisputeAgain(dispute string) {
+	s.do(dispute, func(o object) {
+		o["status"] = "needs_response"
+		b := s.balance("adjustment", -o["amount"].(int64), 0, o)
+		o["balance_transactions"] = append(o["balance_transactions"].([]object), clone(b))
+		s.emit("charge.dispute.funds_withdrawn", "", o)
+	})
+}
+
 func (s *Server) makeDispute(i object, status string) object {
 	return s.add("dp", "dispute", "", object{"amount": i["amount_received"], "currency": i["currency"], "charge": i["latest_charge"], "payment_intent": i["id"],
 		"status": status, "reason": "fraudulent", "balance_transactions": []object{}})
