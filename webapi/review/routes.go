@@ -20,7 +20,7 @@ type ListParams struct {
 
 // SettleRequest is the body of a decision.
 type SettleRequest struct {
-	Outcome   string     `json:"outcome" required:"true" enum:"credit_account,return_to_payer,write_off,dismiss"`
+	Outcome   string     `json:"outcome" required:"true" enum:"credit_account,charge_account,take_back,return_to_payer,write_off,dismiss"`
 	Reason    string     `json:"reason" required:"true" minLength:"1" maxLength:"500" description:"Why, for the audit." example:"the payer wrote which account it is for"`
 	AccountID *uuid.UUID `json:"account_id,omitempty" format:"uuid" description:"The account that credit_account credits."`
 }
