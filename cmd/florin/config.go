@@ -156,6 +156,7 @@ func readConfig(environ map[string]string) (Config, configError) {
 	}
 	r := reader{raw: raw, environ: resolved, faults: faults}
 	config := r.read()
+	r.faults = append(r.faults, misspelt(environ)...)
 	for _, f := range telemetry.CheckSettings(environ) {
 		r.faults = append(r.faults, fault{f.Name, f.Text})
 	}

@@ -113,16 +113,17 @@ func NewApp(ctx context.Context, config Config, options Options) (*App, error) {
 }
 
 func (a *App) build(ctx context.Context, options Options) error {
-	if err := a.Config.keepSecrets(); err != nil {
-		return err
-	}
 	if err := a.openTelemetry(ctx); err != nil {
 		return err
 	}
-	if err := a.openDatabase(ctx, options.Database); err != nil {
+	// First of all that can be touched: a server whose address is taken leaves no trace.
+	if err := a.openListeners(ctx); err != nil {
 		return err
 	}
-	if err := a.openListeners(ctx); err != nil {
+	if err := a.Config.keepSecrets(); err != nil {
+		return err
+	}
+	if err := a.openDatabase(ctx, options.Database); err != nil {
 		return err
 	}
 	if a.Config.withMock() {
