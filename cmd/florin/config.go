@@ -92,7 +92,8 @@ type rawSettings struct {
 	StripeAPIBase         string `env:"STRIPE_API_BASE"`
 	StripeSuccessURL      string `env:"STRIPE_SUCCESS_URL"`
 	StripeCancelURL       string `env:"STRIPE_CANCEL_URL"`
-	FXSource              string `env:"FX_SOURCE" envDefault:"fixed"`
+	FXSource              string `env:"FX_SOURCE"`
+	FXFixedOK             string `env:"FX_FIXED_OK" envDefault:"false"`
 	RateLimit             string `env:"RATE_LIMIT" envDefault:"600/m"`
 	RegistrationLimit     string `env:"REGISTRATION_LIMIT" envDefault:"10/m"`
 	ConnectionsPerAddress string `env:"CONNECTIONS_PER_ADDRESS"`

@@ -15,6 +15,7 @@ import (
 
 	"florin/domain/user"
 	"florin/infra/fx/fixed"
+	"florin/infra/fx/off"
 	"florin/infra/notify/email"
 	"florin/infra/provider/mock"
 	"florin/infra/provider/mock/bank"
@@ -55,7 +56,7 @@ func (r *reader) read() Config {
 		MockBankWebhookURL: r.link("MOCK_BANK_WEBHOOK_URL", raw.MockBankWebhookURL),
 		MockWebhookSecrets: r.webhookSecrets(raw.MockWebhookSecret),
 
-		FXSource:              r.oneOf("FX_SOURCE", raw.FXSource, fixed.Name),
+		FXSource:              r.fxSource(raw),
 		WebhookAllowPrivate:   r.boolean("WEBHOOK_ALLOW_PRIVATE", raw.WebhookAllowPrivate),
 		Maintenance:           r.boolean("MAINTENANCE", raw.Maintenance),
 		SMTPURL:               secret(raw.SMTPURL),
@@ -137,6 +138,22 @@ func (r *reader) oneOf(name, value string, allowed ...string) string {
 		r.fault(name, "%q is not one of: %s", value, strings.Join(allowed, ", "))
 	}
 	return value
+}
+
+// fxSource is the built-in table in development. Elsewhere its old rates would be the operator's loss, so that they are
+// used only by whoever says so.
+func (r *reader) fxSource(raw rawSettings) string {
+	development, accepted := raw.Profile == "development", r.boolean("FX_FIXED_OK", raw.FXFixedOK)
+	switch {
+	case raw.FXSource == "" && development:
+		return fixed.Name
+	case raw.FXSource == "":
+		return off.Name
+	case raw.FXSource == fixed.Name && !development && !accepted:
+		r.fault("FX_SOURCE", "the built-in rates are of 2025-03-31, and whoever converts at them gains what the market has moved;"+
+			" set FX_FIXED_OK=true to use them all the same")
+	}
+	return r.oneOf("FX_SOURCE", raw.FXSource, fixed.Name, off.Name)
 }
 
 func (r *reader) address(name, value string) string {

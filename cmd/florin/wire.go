@@ -15,6 +15,7 @@ import (
 	"florin/domain/fx"
 	"florin/infra/database"
 	"florin/infra/fx/fixed"
+	"florin/infra/fx/off"
 	"florin/infra/provider/breaker"
 	"florin/infra/provider/stripe"
 	"florin/pkg/eventbus"
@@ -214,9 +215,13 @@ func (a *App) buildLog(ctx context.Context, options Options) (err error) {
 func (a *App) buildServices(options Options) (err error) {
 	limits := options.Limits
 	limits.Amount, limits.PaymentDeadline = a.Config.AmountLimit, a.Config.PaymentDeadline
-	var rates fx.Source = fixed.New()
-	if options.Rates != nil {
-		rates = options.Rates
+	rates := options.Rates
+	switch {
+	case rates != nil:
+	case a.Config.FXSource == off.Name:
+		rates = off.Source{}
+	default:
+		rates = fixed.New()
 	}
 	var bus eventbus.Publisher = database.NewBus(a.Subscriptions.Subscribe)
 	if options.EventBus != nil {
