@@ -16,8 +16,10 @@ import (
 
 // Config is what the program is started with. The table of settings is in docs/configuration.md.
 type Config struct {
-	// Production refuses what is only good for trying Florin out.
+	// Production refuses what is only good for trying Florin out. It is set in staging too.
 	Production bool
+	Profile    string   // the name in PROFILE
+	Exceptions []string // of exposures, what is accepted
 
 	HTTPAddr   string   // host:port of the public listener; port 0 takes a free one
 	AdminAddr  string   // host:port of the listener for metrics and profiles
@@ -64,9 +66,17 @@ type Config struct {
 	VerifyEvery           time.Duration // between two proofs of all books; 0 for the default
 }
 
+// The profiles.
+const (
+	profileDevelopment = "development"
+	profileStaging     = "staging"
+	profileProduction  = "production"
+)
+
 // rawSettings is the environment as text.
 type rawSettings struct {
 	Profile               string `env:"PROFILE" envDefault:"development"`
+	Exceptions            string `env:"PRODUCTION_EXCEPTIONS"`
 	HTTPAddr              string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080"`
 	AdminAddr             string `env:"ADMIN_ADDR" envDefault:"127.0.0.1:8081"`
 	TLSCert               string `env:"TLS_CERT"`
@@ -163,6 +173,7 @@ func readConfig(environ map[string]string) (Config, configError) {
 	}
 	if config.Production {
 		r.refuseInProduction(config)
+		r.refuseExposures(config)
 	}
 	return config, r.faults
 }
