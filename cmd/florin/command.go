@@ -99,13 +99,13 @@ func (p *program) commandLog(level slog.Level) *slog.Logger {
 	}}))
 }
 
-// openStore opens the database for a command that works on it beside running servers.
+// openStore opens the database for a command that works on it beside running servers, and makes none.
 func (p *program) openStore(ctx context.Context, level slog.Level) (*database.DB, error) {
 	config, err := loadStoreConfig(p.environ)
 	if err != nil {
 		return nil, err
 	}
-	return database.Open(ctx, string(config.DatabaseURL), database.Options{Logger: p.commandLog(level)})
+	return database.OpenExisting(ctx, string(config.DatabaseURL), database.Options{Logger: p.commandLog(level)})
 }
 
 // withStore opens the store for one command.

@@ -16,8 +16,10 @@ import (
 
 // Config is what the program is started with. The table of settings is in docs/configuration.md.
 type Config struct {
-	// Production refuses what is only good for trying Florin out.
+	// Production refuses what is only good for trying Florin out. It is set in staging too.
 	Production bool
+	Profile    string   // the name in PROFILE
+	Exceptions []string // of exposures, what is accepted
 
 	HTTPAddr   string   // host:port of the public listener; port 0 takes a free one
 	AdminAddr  string   // host:port of the listener for metrics and profiles
@@ -64,9 +66,17 @@ type Config struct {
 	VerifyEvery           time.Duration // between two proofs of all books; 0 for the default
 }
 
+// The profiles.
+const (
+	profileDevelopment = "development"
+	profileStaging     = "staging"
+	profileProduction  = "production"
+)
+
 // rawSettings is the environment as text.
 type rawSettings struct {
 	Profile               string `env:"PROFILE" envDefault:"development"`
+	Exceptions            string `env:"PRODUCTION_EXCEPTIONS"`
 	HTTPAddr              string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080"`
 	AdminAddr             string `env:"ADMIN_ADDR" envDefault:"127.0.0.1:8081"`
 	TLSCert               string `env:"TLS_CERT"`
@@ -92,7 +102,8 @@ type rawSettings struct {
 	StripeAPIBase         string `env:"STRIPE_API_BASE"`
 	StripeSuccessURL      string `env:"STRIPE_SUCCESS_URL"`
 	StripeCancelURL       string `env:"STRIPE_CANCEL_URL"`
-	FXSource              string `env:"FX_SOURCE" envDefault:"fixed"`
+	FXSource              string `env:"FX_SOURCE"`
+	FXFixedOK             string `env:"FX_FIXED_OK" envDefault:"false"`
 	RateLimit             string `env:"RATE_LIMIT" envDefault:"600/m"`
 	RegistrationLimit     string `env:"REGISTRATION_LIMIT" envDefault:"10/m"`
 	ConnectionsPerAddress string `env:"CONNECTIONS_PER_ADDRESS"`
@@ -156,11 +167,13 @@ func readConfig(environ map[string]string) (Config, configError) {
 	}
 	r := reader{raw: raw, environ: resolved, faults: faults}
 	config := r.read()
+	r.faults = append(r.faults, misspelt(environ)...)
 	for _, f := range telemetry.CheckSettings(environ) {
 		r.faults = append(r.faults, fault{f.Name, f.Text})
 	}
 	if config.Production {
 		r.refuseInProduction(config)
+		r.refuseExposures(config)
 	}
 	return config, r.faults
 }

@@ -54,7 +54,7 @@ func TestConfigReadsEverySetting(t *testing.T) {
 
 func TestConfigNamesEveryFaultAtOnceAndNoSecret(t *testing.T) {
 	const canary = "c4naryc4nary"
-	environ := map[string]string{"PROFILE": "staging", "HTTP_ADDR": "8080", "ADMIN_ADDR": "host:port", "TLS_CERT": "cert.pem",
+	environ := map[string]string{"PROFILE": "trial", "HTTP_ADDR": "8080", "ADMIN_ADDR": "host:port", "TLS_CERT": "cert.pem",
 		"TRUSTED_PROXIES": "nowhere", "CORS_ORIGINS": "*", "DATABASE_URL": "mysql://root:" + canary + "@db/florin", "JWT_SECRET": canary,
 		"ADMIN_PASSWORD": "short", "PAYMENT_PROVIDER": "paypal", "PAYMENT_DEADLINE": "tomorrow", "AMOUNT_LIMIT": "1e9",
 		"MOCK_BANK_URL": "127.0.0.1", "MOCK_BANK_WEBHOOK_URL": "ftp://x", "MOCK_WEBHOOK_SECRET": canary, "MOCK_AUTOCOMPLETE": "-1s",
@@ -87,7 +87,7 @@ func TestS45_ProductionRefusesWhatOnlyDevelopmentMayDo(t *testing.T) {
 		assert.Contains(t, bare, part)
 	}
 	assert.NotContains(t, production(map[string]string{"ALLOW_SQLITE": "true"}).Error(), "DATABASE_URL")
-	assert.NotContains(t, production(map[string]string{"DATABASE_URL": "postgres://florin@db/florin"}).Error(), "DATABASE_URL")
+	assert.NotContains(t, production(map[string]string{"DATABASE_URL": "postgres://florin@db/florin?sslmode=verify-full"}).Error(), "DATABASE_URL")
 	assert.NotContains(t, production(map[string]string{"TRUSTED_PROXIES": "10.0.0.1"}).Error(), "TLS_CERT")
 	assert.NotContains(t, production(map[string]string{"JWT_SECRET": goodSecret}).Error(), "JWT_SECRET")
 }
@@ -113,9 +113,9 @@ func TestSecretsComeFromFiles(t *testing.T) {
 }
 
 func TestOperatorsNeedTheDatabaseAlone(t *testing.T) {
-	c, err := loadStoreConfig(map[string]string{"PROFILE": "production", "DATABASE_URL": "postgres://florin@db/florin"})
+	c, err := loadStoreConfig(map[string]string{"PROFILE": "production", "DATABASE_URL": "postgres://florin@db/florin?sslmode=verify-full"})
 	require.NoError(t, err)
-	assert.Equal(t, "postgres://florin@db/florin", string(c.DatabaseURL))
+	assert.Equal(t, "postgres://florin@db/florin?sslmode=verify-full", string(c.DatabaseURL))
 	_, err = loadStoreConfig(map[string]string{"DATABASE_URL": "nothing"})
 	require.ErrorContains(t, err, "DATABASE_URL")
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -112,12 +111,7 @@ func (p *program) checkReachable(ctx context.Context) (_ *finding, err error) {
 	if err != nil {
 		return nil, nil
 	}
-	if config.onSQLite() {
-		if _, err := os.Stat(filepath.Clean(strings.TrimPrefix(string(config.DatabaseURL), "sqlite://"))); err != nil {
-			return nil, nil
-		}
-	}
-	db, err := database.Open(ctx, string(config.DatabaseURL), database.Options{Logger: p.commandLog(slog.LevelError)})
+	db, err := database.OpenExisting(ctx, string(config.DatabaseURL), database.Options{Logger: p.commandLog(slog.LevelError)})
 	if err != nil {
 		return nil, nil
 	}

@@ -33,7 +33,11 @@ func (p *program) migrate(ctx context.Context) (err error) {
 	if p.json {
 		level = slog.LevelWarn
 	}
-	db, err := p.openStore(ctx, level)
+	config, err := loadStoreConfig(p.environ)
+	if err != nil {
+		return err
+	}
+	db, err := database.Open(ctx, string(config.DatabaseURL), database.Options{Logger: p.commandLog(level)})
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ var errDraining = errors.New("the server is stopping")
 // health names what a server needs. The log's backlog is a note: whoever reads the API is not concerned by it.
 func (a *App) health() *health.Handlers {
 	report := func(name string, err error) { a.Log.Warn("health check failed", "check", name, "error", err) }
-	return health.New(report, append(a.sinkChecks(),
+	handlers := health.New(report, append(a.sinkChecks(),
 		health.Check{Name: "serving", Run: func(context.Context) error {
 			if a.draining.Load() {
 				return errDraining
@@ -112,6 +112,10 @@ func (a *App) health() *health.Handlers {
 			return err
 		}},
 	)...)
+	if a.Config.Profile == profileStaging {
+		handlers.Profile = profileStaging
+	}
+	return handlers
 }
 
 func (a *App) oldestWaiting(ctx context.Context) (time.Duration, error) {

@@ -38,6 +38,7 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	log.Info("starting", config.summary()...)
 	app, err := NewApp(ctx, config, options)
 	if err != nil {
 		return err

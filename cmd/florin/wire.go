@@ -15,6 +15,7 @@ import (
 	"florin/domain/fx"
 	"florin/infra/database"
 	"florin/infra/fx/fixed"
+	"florin/infra/fx/off"
 	"florin/infra/provider/breaker"
 	"florin/infra/provider/stripe"
 	"florin/pkg/eventbus"
@@ -113,16 +114,17 @@ func NewApp(ctx context.Context, config Config, options Options) (*App, error) {
 }
 
 func (a *App) build(ctx context.Context, options Options) error {
-	if err := a.Config.keepSecrets(); err != nil {
-		return err
-	}
 	if err := a.openTelemetry(ctx); err != nil {
 		return err
 	}
-	if err := a.openDatabase(ctx, options.Database); err != nil {
+	// First of all that can be touched: a server whose address is taken leaves no trace.
+	if err := a.openListeners(ctx); err != nil {
 		return err
 	}
-	if err := a.openListeners(ctx); err != nil {
+	if err := a.Config.keepSecrets(); err != nil {
+		return err
+	}
+	if err := a.openDatabase(ctx, options.Database); err != nil {
 		return err
 	}
 	if a.Config.withMock() {
@@ -213,9 +215,13 @@ func (a *App) buildLog(ctx context.Context, options Options) (err error) {
 func (a *App) buildServices(options Options) (err error) {
 	limits := options.Limits
 	limits.Amount, limits.PaymentDeadline = a.Config.AmountLimit, a.Config.PaymentDeadline
-	var rates fx.Source = fixed.New()
-	if options.Rates != nil {
-		rates = options.Rates
+	rates := options.Rates
+	switch {
+	case rates != nil:
+	case a.Config.FXSource == off.Name:
+		rates = off.Source{}
+	default:
+		rates = fixed.New()
 	}
 	var bus eventbus.Publisher = database.NewBus(a.Subscriptions.Subscribe)
 	if options.EventBus != nil {

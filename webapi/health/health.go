@@ -29,12 +29,17 @@ type Result struct {
 
 // Response is the answer of /healthz and /readyz.
 type Response struct {
-	Status string   `json:"status" required:"true" enum:"ok,unready"`
-	Checks []Result `json:"checks,omitempty" description:"What was looked at; only of /readyz"`
+	Status string `json:"status" required:"true" enum:"ok,unready"`
+	// Profile marks a server that looks like production and moves no real money.
+	Profile string   `json:"profile,omitempty" enum:"staging" description:"Only of /readyz, and only in staging"`
+	Checks  []Result `json:"checks,omitempty" description:"What was looked at; only of /readyz"`
 }
 
 // Handlers serves /healthz and /readyz.
 type Handlers struct {
+	// Profile is shown in the answer of /readyz, "" for none.
+	Profile string
+
 	checks []Check
 	report func(name string, err error)
 }
@@ -60,7 +65,7 @@ func (h *Handlers) Ready(c *fiber.Ctx) error {
 		wait.Go(func() { results[i] = h.run(ctx, check) })
 	}
 	wait.Wait()
-	answer := Response{Status: "ok", Checks: results}
+	answer := Response{Status: "ok", Profile: h.Profile, Checks: results}
 	for _, result := range results {
 		if result.Status == "failed" {
 			answer.Status = "unready"

@@ -46,7 +46,7 @@ type Conversion struct {
 	ConvertedCurrency string    `json:"converted_currency" example:"USD"`
 	Rate              string    `json:"rate" example:"1.0840"`
 	Source            string    `json:"source" example:"ecb"`
-	QuotedAt          time.Time `json:"quoted_at"`
+	QuotedAt          time.Time `json:"quoted_at" description:"The rate's own date, as its source gives it"`
 	ExpiresAt         time.Time `json:"expires_at"`
 }
 
@@ -124,7 +124,7 @@ func conversionOf(c *fx.Conversion) *Conversion {
 		OriginalAmount: c.Original().Decimal(), OriginalCurrency: c.Original().Currency().Code(),
 		ConvertedAmount: c.Converted().Decimal(), ConvertedCurrency: c.Converted().Currency().Code(),
 		Rate: c.Rate().Value(), Source: c.Rate().Source(),
-		QuotedAt: c.QuotedAt().UTC(), ExpiresAt: c.ExpiresAt().UTC(),
+		QuotedAt: c.Rate().At().UTC(), ExpiresAt: c.ExpiresAt().UTC(),
 	}
 }
 
