@@ -99,7 +99,13 @@ func (m *Metrics) open() error {
 	m.providerTook = seconds("florin_provider_call_duration", "Time that a provider took to answer.")
 	m.requestTook = seconds("florin_http_request_duration", "Time from a request to its answer, preferred waits included.")
 	m.delivery.open(counter, seconds)
-	return errors.Join(failures...)
+	if err := errors.Join(failures...); err != nil {
+		return err
+	}
+	for _, kind := range account.AlertKinds() {
+		m.add(m.alerts, 0, labels{attribute.String("kind", kind)})
+	}
+	return nil
 }
 
 // Handler serves the metrics in the text format of Prometheus.
