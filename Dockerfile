@@ -1,4 +1,4 @@
-FROM golang:1.26 AS build
+FROM golang:1.26.8 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
@@ -13,12 +13,12 @@ RUN mkdir -p /rootfs/etc/ssl/certs \
 FROM scratch
 COPY --from=build /rootfs/ /
 USER 65532:65532
-# Inside a container loopback is nobody's: what is published decides who reaches the listeners. Publish 8081 (metrics,
-# profiles) to nobody but operators.
-ENV PROFILE=development \
+# The image is for production: a development server must ask for its profile. The admin listener stays inside the
+# container unless ADMIN_ADDR says otherwise.
+ENV PROFILE=production \
     DATA_DIR=/data \
     HTTP_ADDR=0.0.0.0:8080 \
-    ADMIN_ADDR=0.0.0.0:8081
+    ADMIN_ADDR=127.0.0.1:8081
 VOLUME /data
 EXPOSE 8080 8081
 STOPSIGNAL SIGTERM
