@@ -35,6 +35,9 @@ func TestS62_RegistrationsAndLoginsInNumbers(t *testing.T) {
 		owner := r.user()
 		name := owner.do("GET", "/user/"+owner.id, "").text(t, "username")
 		nobody := &client{r: r}
+		began := time.Now()
+		require.Equal(t, 200, nobody.do("POST", "/auth/login", signIn(name, rigPassword)).status)
+		alone := time.Since(began)
 		var registered, compared atomic.Int64
 		var flood sync.WaitGroup
 		var next atomic.Int64
@@ -78,7 +81,8 @@ func TestS62_RegistrationsAndLoginsInNumbers(t *testing.T) {
 		slices.Sort(took)
 		t.Logf("the owner's logins took %s; %d registered, %d guesses compared",
 			took, registered.Load(), compared.Load())
-		assert.Less(t, took[0], time.Second, "the fastest: the machine does other things too")
+		// The machine does other things too, which a login before the flood has felt as well.
+		assert.Less(t, took[0], max(time.Second, 5*alone), "the fastest")
 		assert.LessOrEqual(t, registered.Load(), int64(20))
 		assert.LessOrEqual(t, compared.Load(), int64(110))
 	}, func(c *Config, o *Options) {

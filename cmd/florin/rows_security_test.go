@@ -74,6 +74,7 @@ func rights() map[string]access {
 		"POST /webhook/payment":   {"{}", 400, 400, 400, 400},
 		"POST /webhook/:provider": {"{}", 400, 400, 400, 400},
 
+		"GET /":             {"", 200, 200, 200, 200},
 		"GET /healthz":      {"", 200, 200, 200, 200},
 		"GET /readyz":       {"", 200, 200, 200, 200},
 		"GET /openapi.json": {"", 200, 200, 200, 200},
