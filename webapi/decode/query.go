@@ -8,6 +8,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"florin/domain/cards"
 	"florin/domain/errs"
 )
 
@@ -116,7 +117,7 @@ func canonicalID(name, text string) (uuid.UUID, error) {
 }
 
 func inQuery(name, code, message string) error {
-	if len(name) > maxName || !utf8.ValidString(name) {
+	if len(name) > maxName || !utf8.ValidString(name) || cards.Holds(name) {
 		name = "?"
 	}
 	return &errs.Error{Kind: errs.Malformed, Code: code, Message: "a parameter " + message,
