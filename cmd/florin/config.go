@@ -36,6 +36,8 @@ type Config struct {
 	PaymentProvider string        // the default provider
 	PaymentDeadline time.Duration // an open payment older than this is given up, as the provider allows
 	AmountLimit     string        // decimal text, in each currency's own units
+	OpenDeposits    int           // that a user may have at once
+	OpenAccounts    int           // that a user may have at once
 
 	MockBankURL        string   // "" runs the bank in this process
 	MockBankAPIKey     []secret // one
@@ -77,6 +79,8 @@ type rawSettings struct {
 	PaymentProvider     string `env:"PAYMENT_PROVIDER" envDefault:"mock"`
 	PaymentDeadline     string `env:"PAYMENT_DEADLINE" envDefault:"24h"`
 	AmountLimit         string `env:"AMOUNT_LIMIT" envDefault:"1000000000.00"`
+	OpenDeposits        string `env:"OPEN_DEPOSITS_PER_USER" envDefault:"50"`
+	OpenAccounts        string `env:"ACCOUNTS_PER_USER" envDefault:"100"`
 	MockBankURL         string `env:"MOCK_BANK_URL"`
 	MockBankAPIKey      string `env:"MOCK_BANK_API_KEY"`
 	MockBankWebhookURL  string `env:"MOCK_BANK_WEBHOOK_URL"`

@@ -49,6 +49,8 @@ func (r *reader) read() Config {
 		PaymentDeadline: r.duration("PAYMENT_DEADLINE", raw.PaymentDeadline, time.Second),
 		VerifyEvery:     r.duration("VERIFY_EVERY", raw.VerifyEvery, time.Minute),
 		AmountLimit:     r.amount("AMOUNT_LIMIT", raw.AmountLimit),
+		OpenDeposits:    r.count("OPEN_DEPOSITS_PER_USER", raw.OpenDeposits),
+		OpenAccounts:    r.count("ACCOUNTS_PER_USER", raw.OpenAccounts),
 
 		MockBankURL:        r.link("MOCK_BANK_URL", raw.MockBankURL),
 		MockBankAPIKey:     secrets(raw.MockBankAPIKey),

@@ -83,6 +83,7 @@ func (r *rig) configure(dialect database.Dialect, tune ...func(*Config, *Options
 		JWTSecrets:      []secret{"a secret of the rig, long enough to sign"},
 		AdminPassword:   secret(rigPassword),
 		PaymentProvider: "mock", PaymentDeadline: 24 * time.Hour, AmountLimit: "1000000000.00",
+		OpenDeposits: 100_000, OpenAccounts: 100_000, // one user stands for many
 		MockBankAPIKey: []secret{rigBankKey}, MockWebhookSecrets: []secret{rigWebhookSecret},
 		MockAutocomplete: bank.AutocompleteOff, FXSource: "fixed", RateLimit: "off",
 	}

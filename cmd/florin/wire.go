@@ -72,7 +72,7 @@ type Options struct {
 	Reconcile reconcile.Config
 	// Mail tunes the mails; its ports, Clock and Log are set here.
 	Mail mailsvc.ServiceDeps
-	// Limits tune the payment flow; Amount and PaymentDeadline are the configuration's.
+	// Limits tune the payment flow; Amount, PaymentDeadline, OpenDeposits and Accounts are the configuration's.
 	Limits accountsvc.Limits
 	// Rates stands in for the source of FX_SOURCE, behind the same guard.
 	Rates fx.Source
@@ -214,6 +214,7 @@ func (a *App) buildLog(ctx context.Context, options Options) (err error) {
 func (a *App) buildServices(options Options) (err error) {
 	limits := options.Limits
 	limits.Amount, limits.PaymentDeadline = a.Config.AmountLimit, a.Config.PaymentDeadline
+	limits.OpenDeposits, limits.Accounts = a.Config.OpenDeposits, a.Config.OpenAccounts
 	var rates fx.Source = fixed.New()
 	if options.Rates != nil {
 		rates = options.Rates

@@ -54,6 +54,8 @@ type wants struct {
 	families     []uuid.UUID // of transactions, of which all that follows them is locked too
 	accounts     []uuid.UUID // locked too
 	open         []uuid.UUID // accounts of which it is asked whether payments are open
+	depositsOf   []uuid.UUID // users of whom it is asked how many deposits they have open
+	accountsOf   []uuid.UUID // users of whom it is asked how many accounts they have open
 	keys         []uuid.UUID
 	inbox        []account.InboxKey
 	effects      []account.EffectKey
@@ -65,11 +67,24 @@ type loaded struct {
 	transactions []transactionRow
 	accounts     []accountRow
 	open         []uuid.UUID
+	deposits     []counted
+	accountsOf   []counted
 	holds        []holdRow
 	keys         []keyRow
 	inbox        []inboxRow
 	effects      []effectRow
 	reviews      []reviewRow
+}
+
+// counted is how many of something a user has.
+type counted struct {
+	UserID uuid.UUID `gorm:"column:user_id"`
+	Count  int       `gorm:"column:n"`
+}
+
+// counting is the users of whom something is counted. They are locked.
+func (w wants) counting() []uuid.UUID {
+	return sorted(append(slices.Clone(w.depositsOf), w.accountsOf...))
 }
 
 func (b *batch) wants() wants {
@@ -81,6 +96,8 @@ func (b *batch) wants() wants {
 		if u.needs.OpenPayments {
 			w.open = append(w.open, u.needs.Accounts...)
 		}
+		w.depositsOf = append(w.depositsOf, u.needs.DepositsOf)
+		w.accountsOf = append(w.accountsOf, u.needs.AccountsOf)
 		if u.needs.Key != nil {
 			w.keys = append(w.keys, *u.needs.Key)
 		}
@@ -92,6 +109,7 @@ func (b *batch) wants() wants {
 	}
 	w.transactions, w.accounts, w.open, w.keys = sorted(w.transactions), sorted(w.accounts), sorted(w.open), sorted(w.keys)
 	w.families, w.reviews = sorted(w.families), sorted(w.reviews)
+	w.depositsOf, w.accountsOf = sorted(w.depositsOf), sorted(w.accountsOf)
 	return w
 }
 
@@ -117,6 +135,12 @@ func (b *batch) take(f loaded) error {
 	}
 	for _, id := range f.open {
 		b.state.openPayments[id] = true
+	}
+	for _, user := range f.deposits {
+		b.state.openDeposits[user.UserID] = user.Count
+	}
+	for _, user := range f.accountsOf {
+		b.state.openAccounts[user.UserID] = user.Count
 	}
 	for _, row := range f.holds {
 		h, err := row.toHold()
@@ -164,7 +188,13 @@ func (b *batch) merge(u *unit) {
 	for _, t := range u.added.transactions {
 		if !t.Status().Terminal() {
 			b.state.openPayments[t.AccountID] = true
+			if t.Type == account.TypeDeposit {
+				b.state.openDeposits[t.UserID]++
+			}
 		}
+	}
+	for _, a := range u.added.accounts {
+		b.state.openAccounts[a.UserID]++
 	}
 	a, n := &b.added, u.added
 	a.accounts = append(a.accounts, n.accounts...)

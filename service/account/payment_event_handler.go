@@ -227,6 +227,7 @@ func (s *Service) settled(ctx context.Context, c *confirmation, started time.Tim
 	s.log.LogAttrs(ctx, slog.LevelInfo, "provider event applied", slog.String("transaction_id", t.ID.String()),
 		slog.String("provider", c.event.Provider), slog.String("event_id", c.event.EventID), slog.String("kind", string(c.event.Kind)),
 		slog.String("verdict", string(c.status)), slog.String("reason", c.reason), slog.String("status", string(t.Status())))
+	s.declined(ctx, c)
 	_, span := s.tracer.Start(s.paymentContext(ctx, t), "payment.confirm", trace.WithTimestamp(started))
 	span.End()
 }

@@ -92,6 +92,7 @@ func readEnvelope(raw []byte) (envelope, error) {
 func foreign(event account.PaymentReceivedEvent, code, why string) account.PaymentReceivedEvent {
 	event.Kind, event.Failure = account.ReceivedForeign, &account.Failure{Code: code, Message: why}
 	event.PaymentID, event.TransactionID, event.AccountID, event.Amount, event.Currency = "", uuid.Nil, uuid.Nil, 0, ""
+	event.Card = ""
 	return event
 }
 
@@ -156,7 +157,9 @@ func ofAttempt(e envelope, event *account.PaymentReceivedEvent) error {
 		return err
 	}
 	event.Kind = account.ReceivedAttemptFailed
-	return nil
+	i, err := object[intent](e)
+	event.Card = i.card()
+	return err
 }
 
 func ofSession(said string) func(envelope, *account.PaymentReceivedEvent) error {
