@@ -18,6 +18,7 @@ import (
 	"florin/infra/fx/fixed"
 	"florin/infra/provider/breaker"
 	"florin/infra/provider/stripe"
+	"florin/infra/vault"
 	"florin/pkg/eventbus"
 	"florin/pkg/telemetry"
 	accountsvc "florin/service/account"
@@ -172,6 +173,10 @@ func (a *App) openTelemetry(ctx context.Context) (err error) {
 // openDatabase opens the store and brings its schema up to date, under a lock where several servers start at once.
 func (a *App) openDatabase(ctx context.Context, options database.Options) (err error) {
 	options.Logger = a.Log
+	if a.vault, err = vault.New(vault.Keys(vault.Data, reveal(a.Config.DataKeys))); err != nil {
+		return err
+	}
+	options.Vault = a.vault
 	if a.DB, err = database.Open(ctx, string(a.Config.DatabaseURL), options); err != nil {
 		return err
 	}

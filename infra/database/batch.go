@@ -20,6 +20,7 @@ type batch struct {
 	added additions // of the units that ended well
 	rows  rowsToAdd // what flush inserts
 	known *sync.Map
+	db    *DB
 }
 
 // snapshot is the loaded rows, to tell what has changed and to guard the writing of it.
@@ -32,8 +33,8 @@ type snapshot struct {
 	reviews      map[uuid.UUID]reviewRow // nil for none
 }
 
-func newBatch(known *sync.Map) *batch {
-	return &batch{known: known, state: newState(), was: snapshot{
+func newBatch(db *DB, known *sync.Map) *batch {
+	return &batch{db: db, known: known, state: newState(), was: snapshot{
 		transactions: map[uuid.UUID]transactionRow{},
 		accounts:     map[uuid.UUID]accountRow{},
 		holds:        map[uuid.UUID]holdRow{},
@@ -116,7 +117,7 @@ func (b *batch) wants() wants {
 // take makes objects of the rows, and keeps the rows to tell later what has changed.
 func (b *batch) take(f loaded) error {
 	for _, row := range f.transactions {
-		t, err := row.toTransaction()
+		t, err := b.db.transactionOf(row)
 		if err != nil {
 			return err
 		}
@@ -153,7 +154,7 @@ func (b *batch) take(f loaded) error {
 		b.state.keys[row.KeyHash], b.was.keys[row.KeyHash] = row.toRecord(), row
 	}
 	for _, row := range f.inbox {
-		record, err := row.toRecord()
+		record, err := b.db.recordOf(row)
 		if err != nil {
 			return err
 		}

@@ -44,6 +44,9 @@ type Options struct {
 	LockTimeout              time.Duration
 	IdleInTransactionTimeout time.Duration
 
+	// Vault seals targets and what providers sent; nil for none.
+	Vault Vault
+
 	tracer pgx.QueryTracer // sees every statement on PostgreSQL; for the test of plans
 }
 
