@@ -85,6 +85,7 @@ func startServer(ctx context.Context, o serverOptions) (*serverProcess, error) {
 func (o serverOptions) environment(address, admin string) []string {
 	env := []string{"PATH=" + os.Getenv("PATH"), "DATA_DIR=" + o.folder, "DATABASE_URL=" + o.databaseURL, "HTTP_ADDR=" + address,
 		"ADMIN_ADDR=" + admin, "ADMIN_PASSWORD=" + password, "RATE_LIMIT=off", "MOCK_BANK_URL=" + o.bankURL,
+		"OPEN_DEPOSITS_PER_USER=1000000", "ACCOUNTS_PER_USER=1000000",
 		"MOCK_BANK_API_KEY=" + bankKey, "MOCK_WEBHOOK_SECRET=" + bankWebhookSecret}
 	if o.brokerURL != "" {
 		env = append(env, "EVENT_BUS_URL="+o.brokerURL, "WEBHOOK_ALLOW_PRIVATE=true")

@@ -72,6 +72,7 @@ func openWorld(ctx context.Context, s settings, dialect database.Dialect, progra
 	}
 	w.env = []string{"PATH=" + os.Getenv("PATH"), "DATA_DIR=" + filepath.Join(w.folder, "server"), "DATABASE_URL=" + through,
 		"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "JWT_SECRET=" + jwtSecret, "ADMIN_PASSWORD=" + password, "RATE_LIMIT=off",
+		"OPEN_DEPOSITS_PER_USER=100000", "ACCOUNTS_PER_USER=100000",
 		"MOCK_BANK_URL=" + bankURL, "MOCK_BANK_API_KEY=" + bankKey, "MOCK_WEBHOOK_SECRET=" + webhookSecret, "FLORIN_TEST_CONTROL=stdin"}
 	if err := w.startServer(ctx); err != nil {
 		return w, err

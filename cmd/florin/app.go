@@ -19,6 +19,7 @@ import (
 	"florin/infra/provider/mock"
 	"florin/infra/provider/mock/bank"
 	"florin/infra/provider/stripe"
+	"florin/infra/vault"
 	"florin/pkg/crashpoint"
 	"florin/pkg/eventbus"
 	"florin/pkg/telemetry"
@@ -64,6 +65,7 @@ type App struct {
 	Auth          *auth.Service
 	Users         *usersvc.Service
 	Webhooks      webhooksOut
+	vault         *vault.Vault
 	Server        *webapi.Server
 	// Bank is the mock bank in this process, nil where MOCK_BANK_URL names another.
 	Bank *bank.Bank
@@ -153,6 +155,7 @@ func (a *App) Start() {
 	a.loop("reconciler", a.work, afterStart(a.Reconciler.Run))
 	a.loop("proof of the log", a.work, afterStart(a.Integrity.Run))
 	a.loop("proof of all books", a.work, afterStart(a.Integrity.RunFull))
+	a.loop("privacy", a.work, afterStart(a.privacy().Run))
 	a.loop("retention", a.work, afterStart(a.retention().Run))
 	if a.DB.Dialect() == database.Postgres {
 		a.loop("listener", a.delivery, afterStart(database.Listener{

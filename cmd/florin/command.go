@@ -17,6 +17,7 @@ import (
 
 	"florin/domain/account"
 	"florin/infra/database"
+	"florin/infra/vault"
 )
 
 // program is one invocation, so that tests can make their own.
@@ -105,7 +106,16 @@ func (p *program) openStore(ctx context.Context, level slog.Level) (*database.DB
 	if err != nil {
 		return nil, err
 	}
-	return database.OpenExisting(ctx, string(config.DatabaseURL), database.Options{Logger: p.commandLog(level)})
+	if err := config.findDataKey(); err != nil {
+		return nil, err
+	}
+	options := database.Options{Logger: p.commandLog(level)}
+	if len(config.DataKeys) > 0 {
+		if options.Vault, err = vault.New(vault.Keys(vault.Data, reveal(config.DataKeys))); err != nil {
+			return nil, err
+		}
+	}
+	return database.OpenExisting(ctx, string(config.DatabaseURL), options)
 }
 
 // withStore opens the store for one command.

@@ -34,12 +34,17 @@ type Config struct {
 	DatabaseURL secret
 	EventBus    []eventbus.Broker // sinks of the log
 
-	JWTSecrets    []secret // the first signs, all verify
-	AdminPassword secret   // "" draws one at the first start in development
+	JWTSecrets []secret // the first signs, all verify
+	DataKeys   []secret // the first seals, all open
+	// PayloadRetention is how long the bytes are kept that providers sent.
+	PayloadRetention time.Duration
+	AdminPassword    secret // "" draws one at the first start in development
 
 	PaymentProvider string        // the default provider
 	PaymentDeadline time.Duration // an open payment older than this is given up, as the provider allows
 	AmountLimit     string        // decimal text, in each currency's own units
+	OpenDeposits    int           // that a user may have at once
+	OpenAccounts    int           // that a user may have at once
 
 	MockBankURL        string   // "" runs the bank in this process
 	MockBankAPIKey     []secret // one
@@ -88,10 +93,14 @@ type rawSettings struct {
 	EventBusURL           string `env:"EVENT_BUS_URL"`
 	AllowSQLite           string `env:"ALLOW_SQLITE" envDefault:"false"`
 	JWTSecret             string `env:"JWT_SECRET"`
+	DataKey               string `env:"DATA_KEY"`
+	PayloadRetention      string `env:"PAYLOAD_RETENTION" envDefault:"2160h"`
 	AdminPassword         string `env:"ADMIN_PASSWORD"`
 	PaymentProvider       string `env:"PAYMENT_PROVIDER" envDefault:"mock"`
 	PaymentDeadline       string `env:"PAYMENT_DEADLINE" envDefault:"24h"`
 	AmountLimit           string `env:"AMOUNT_LIMIT" envDefault:"1000000000.00"`
+	OpenDeposits          string `env:"OPEN_DEPOSITS_PER_USER" envDefault:"50"`
+	OpenAccounts          string `env:"ACCOUNTS_PER_USER" envDefault:"100"`
 	MockBankURL           string `env:"MOCK_BANK_URL"`
 	MockBankAPIKey        string `env:"MOCK_BANK_API_KEY"`
 	MockBankWebhookURL    string `env:"MOCK_BANK_WEBHOOK_URL"`
@@ -117,7 +126,7 @@ type rawSettings struct {
 }
 
 // secretSettings may each be given as NAME_FILE, the path of a file that holds the value.
-var secretSettings = []string{"DATABASE_URL", "EVENT_BUS_URL", "JWT_SECRET", "ADMIN_PASSWORD", "MOCK_BANK_API_KEY",
+var secretSettings = []string{"DATABASE_URL", "EVENT_BUS_URL", "JWT_SECRET", "DATA_KEY", "ADMIN_PASSWORD", "MOCK_BANK_API_KEY",
 	"MOCK_WEBHOOK_SECRET", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "SMTP_URL"}
 
 // notBuiltIn are settings of parts that this build does not have. To start without such a part although somebody asked

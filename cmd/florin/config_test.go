@@ -83,13 +83,17 @@ func TestS45_ProductionRefusesWhatOnlyDevelopmentMayDo(t *testing.T) {
 		return err
 	}
 	bare := production(nil).Error()
-	for _, part := range []string{"PAYMENT_PROVIDER: the mock", "JWT_SECRET: production", "TLS_CERT: production needs", "ALLOW_SQLITE=true"} {
+	for _, part := range []string{"PAYMENT_PROVIDER: the mock", "JWT_SECRET: production", "DATA_KEY: production", "TLS_CERT: production needs", "ALLOW_SQLITE=true"} {
 		assert.Contains(t, bare, part)
 	}
 	assert.NotContains(t, production(map[string]string{"ALLOW_SQLITE": "true"}).Error(), "DATABASE_URL")
 	assert.NotContains(t, production(map[string]string{"DATABASE_URL": "postgres://florin@db/florin?sslmode=verify-full"}).Error(), "DATABASE_URL")
 	assert.NotContains(t, production(map[string]string{"TRUSTED_PROXIES": "10.0.0.1"}).Error(), "TLS_CERT")
 	assert.NotContains(t, production(map[string]string{"JWT_SECRET": goodSecret}).Error(), "JWT_SECRET")
+	assert.NotContains(t, production(map[string]string{"DATA_KEY": goodSecret + ", " + goodSecret + "y"}).Error(), "DATA_KEY")
+	assert.Contains(t, production(map[string]string{"DATA_KEY": goodSecret, "JWT_SECRET": goodSecret}).Error(), "DATA_KEY: number 1 is a JWT_SECRET too")
+	assert.Contains(t, production(map[string]string{"DATA_KEY": "short"}).Error(), "DATA_KEY: number 1")
+	assert.Contains(t, production(map[string]string{"PAYLOAD_RETENTION": "24h"}).Error(), "PAYLOAD_RETENTION")
 }
 
 func TestS8_ShortAndSampleSecretsAreRefused(t *testing.T) {
@@ -142,7 +146,7 @@ func TestS57_SecretsAreKeptPrivatelyAndOnce(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o700), info.Mode().Perm())
 	files, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	assert.Len(t, files, 3, "no draft may be left over")
+	assert.Len(t, files, 4, "no draft may be left over")
 	for _, f := range files {
 		info, err := f.Info()
 		require.NoError(t, err)

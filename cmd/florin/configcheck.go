@@ -46,12 +46,17 @@ func (r *reader) read() Config {
 		DataDir: filepath.Clean(raw.DataDir),
 
 		JWTSecrets:    r.jwtSecrets(raw.JWTSecret),
+		DataKeys:      r.dataKeys(raw.DataKey),
 		AdminPassword: r.adminPassword(raw.AdminPassword),
+
+		PayloadRetention: r.duration("PAYLOAD_RETENTION", raw.PayloadRetention, shortestRetention),
 
 		PaymentProvider: r.oneOf("PAYMENT_PROVIDER", raw.PaymentProvider, mock.Name, stripe.Name),
 		PaymentDeadline: r.duration("PAYMENT_DEADLINE", raw.PaymentDeadline, time.Second),
 		VerifyEvery:     r.duration("VERIFY_EVERY", raw.VerifyEvery, time.Minute),
 		AmountLimit:     r.amount("AMOUNT_LIMIT", raw.AmountLimit),
+		OpenDeposits:    r.count("OPEN_DEPOSITS_PER_USER", raw.OpenDeposits),
+		OpenAccounts:    r.count("ACCOUNTS_PER_USER", raw.OpenAccounts),
 
 		MockBankURL:        r.link("MOCK_BANK_URL", raw.MockBankURL),
 		MockBankAPIKey:     secrets(raw.MockBankAPIKey),
@@ -257,6 +262,23 @@ func (r *reader) jwtSecrets(list string) []secret {
 	return each
 }
 
+// shortestRetention is longer than any provider goes on sending an event, and than one is looked after.
+const shortestRetention = 7 * 24 * time.Hour
+
+// dataKeys are held to the same length as the secrets of tokens.
+func (r *reader) dataKeys(list string) []secret {
+	each := secrets(list)
+	for i, s := range each {
+		if err := auth.CheckSecret(string(s)); err != nil {
+			r.fault("DATA_KEY", "number %d: %v", i+1, err)
+		}
+		if slices.Contains(secrets(r.raw.JWTSecret), s) {
+			r.fault("DATA_KEY", "number %d is a JWT_SECRET too; each has a secret of its own", i+1)
+		}
+	}
+	return each
+}
+
 func (r *reader) adminPassword(password string) secret {
 	if password != "" {
 		for _, f := range user.CheckPassword(password, "admin") {
@@ -326,6 +348,9 @@ func (r *reader) refuseInProduction(c Config) {
 	}
 	if len(c.JWTSecrets) == 0 {
 		r.fault("JWT_SECRET", "production makes no secret of its own: set one of at least 32 bytes")
+	}
+	if len(c.DataKeys) == 0 {
+		r.fault("DATA_KEY", "production makes no key of its own: set one of at least 32 bytes")
 	}
 	if c.TLSCert == "" && len(c.TrustedProxies) == 0 {
 		r.fault("TLS_CERT", "production needs TLS_CERT and TLS_KEY, or TRUSTED_PROXIES that take TLS off")

@@ -76,6 +76,7 @@ func (w *crashWorld) start() {
 	s.command.Env = []string{
 		"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "DATA_DIR=" + w.folder, "DATABASE_URL=" + w.store,
 		"JWT_SECRET=the-secret-of-the-crash-rig-that-signs-tokens", "ADMIN_PASSWORD=" + rigPassword, "RATE_LIMIT=off",
+		"OPEN_DEPOSITS_PER_USER=100000", "ACCOUNTS_PER_USER=100000",
 		"MOCK_BANK_URL=http://" + w.app.bankListener.Addr().String(), "MOCK_BANK_API_KEY=" + rigBankKey, "MOCK_WEBHOOK_SECRET=" + rigWebhookSecret,
 		"FLORIN_TEST_CLOCK_AHEAD=" + time.Duration(w.offset.Load()).String(), "FLORIN_TEST_SINK=" + w.sink(), "FLORIN_TEST_CONTROL=stdin",
 		crashpoint.EnvName + "=" + w.startArmed,

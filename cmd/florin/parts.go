@@ -16,6 +16,7 @@ import (
 
 	"florin/domain/account"
 	"florin/infra/database"
+	"florin/infra/vault"
 	"florin/pkg/eventbus"
 	"florin/pkg/telemetry"
 	"florin/service/integrity"
@@ -83,6 +84,12 @@ func (a *App) buildIntegrity(config integrity.Config) {
 	}
 	config.Alert, config.Clock, config.Log = a.Metrics.Alert, a.Clock, a.Log
 	a.Integrity = integrity.New(config)
+}
+
+// privacy seals and erases what must not lie in clear, or at all.
+func (a *App) privacy() privacy {
+	return privacy{store: database.NewPrivacy(a.DB), keep: a.Config.PayloadRetention, now: a.Clock, log: a.Log,
+		alert: a.Metrics.Alert, every: time.Minute}
 }
 
 // retention clears what must not be kept for ever.
@@ -198,7 +205,8 @@ func (a *App) Reload(fresh Config) error {
 	}
 	failures := []error{
 		describe("JWT_SECRET", a.Auth.SetSecrets(reveal(fresh.JWTSecrets))),
-		describe("JWT_SECRET", a.Webhooks.vault.SetSecrets(reveal(fresh.JWTSecrets))),
+		describe("DATA_KEY", a.vault.SetKeys(vault.Keys(vault.Data, reveal(fresh.DataKeys)))),
+		describe("DATA_KEY", a.Webhooks.vault.SetKeys(webhookKeys(fresh))),
 		describe("STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET", a.reloadStripe(fresh)),
 	}
 	if a.mock != nil {

@@ -80,9 +80,12 @@ func (r *rig) configure(dialect database.Dialect, tune ...func(*Config, *Options
 	t := r.t
 	r.config = Config{
 		HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", DataDir: t.TempDir(),
-		JWTSecrets:      []secret{"a secret of the rig, long enough to sign"},
-		AdminPassword:   secret(rigPassword),
-		PaymentProvider: "mock", PaymentDeadline: 24 * time.Hour, AmountLimit: "1000000000.00",
+		JWTSecrets:       []secret{"a secret of the rig, long enough to sign"},
+		DataKeys:         []secret{"a key of the rig, long enough to seal with"},
+		PayloadRetention: 90 * 24 * time.Hour,
+		AdminPassword:    secret(rigPassword),
+		PaymentProvider:  "mock", PaymentDeadline: 24 * time.Hour, AmountLimit: "1000000000.00",
+		OpenDeposits: 100_000, OpenAccounts: 100_000, // one user stands for many
 		MockBankAPIKey: []secret{rigBankKey}, MockWebhookSecrets: []secret{rigWebhookSecret},
 		MockAutocomplete: bank.AutocompleteOff, FXSource: "fixed", RateLimit: "off", RegistrationLimit: "10/m",
 	}

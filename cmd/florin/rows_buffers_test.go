@@ -73,6 +73,11 @@ func (r *rig) storedRequests() map[string]storedRequest {
 		LEFT JOIN accounts a ON a.id = k.resource_id LEFT JOIN transactions t ON t.id = k.resource_id`).Scan(&rows).Error)
 	byHash := make(map[string]storedRequest, len(rows))
 	for _, row := range rows {
+		if row.ExternalTarget != "" {
+			target, _, err := r.app.vault.Open(row.ExternalTarget, "target of transaction "+row.ResourceID)
+			require.NoError(r.t, err)
+			row.ExternalTarget = string(target)
+		}
 		byHash[row.KeyHash] = row
 	}
 	return byHash

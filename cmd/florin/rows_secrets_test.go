@@ -18,7 +18,7 @@ import (
 	accountsvc "florin/service/account"
 )
 
-// canaries are secrets that must be found nowhere. The IBAN is a withdrawal's target, whose own column is its record.
+// canaries are secrets that must be found nowhere. The IBAN is a withdrawal's target, whose own column holds it sealed.
 type canaries struct{ password, token, refresh, iban string }
 
 func (c canaries) all() map[string]string {
@@ -27,8 +27,8 @@ func (c canaries) all() map[string]string {
 }
 
 // TestS46_CanariesAreFoundNowhere puts secrets into every input, where they belong and where they do not, and looks for them
-// in all that the program tells or keeps. What a provider sent and where a payout goes is the record and stays; so are
-// metadata, which are the client's own to write and to read.
+// in all that the program tells or keeps. What a provider sent and where a payout goes is kept sealed; metadata are the
+// client's own to write and to read.
 func TestS46_CanariesAreFoundNowhere(t *testing.T) {
 	var victims sync.Map
 	logs := sync.Map{} // journal by data folder
@@ -67,7 +67,9 @@ func TestS46_CanariesAreFoundNowhere(t *testing.T) {
 		shown := map[string]string{"logs": log.String(), "metrics": r.metrics(), "problems": problems.String(),
 			"events":       strings.Join(r.column("SELECT payload FROM payment_events"), "\n"),
 			"inbox":        strings.Join(r.column("SELECT event_id || type || reason || payment_id FROM inbox"), "\n"),
-			"dead letters": strings.Join(r.column("SELECT reason || last_error FROM dead_letters"), "\n"),
+			"dead letters": strings.Join(r.column("SELECT reason || last_error || payload FROM dead_letters"), "\n"),
+			"payloads":     strings.Join(r.column("SELECT payload FROM inbox"), "\n"),
+			"targets":      strings.Join(r.column("SELECT external_target FROM transactions WHERE external_target IS NOT NULL"), "\n"),
 			"reviews":      strings.Join(r.column("SELECT kind || detail FROM reviews"), "\n"),
 			"audit":        strings.Join(r.column("SELECT actor || action || subject || reason || detail FROM audit"), "\n"),
 			"calls":        strings.Join(r.column("SELECT operation || outcome FROM provider_calls"), "\n"),

@@ -300,7 +300,10 @@ func TestS32_CardTesting(t *testing.T) {
 		// Eight attempts and two payments failed: that is ten.
 		c.deposit(euros, "1.00", "EUR").refused(t, 429, "too_many_failed_deposits")
 		require.Equal(t, int64(1), r.alerts("card_testing"))
-		_, first := r.begun(c, other, "1.00", "EUR") // another account is not concerned yet
+		// It is the user who has to wait, on whatever account.
+		c.deposit(other, "1.00", "EUR").refused(t, 429, "too_many_failed_deposits")
+		neighbour := r.user() // another user is not concerned yet
+		_, first := r.begun(neighbour, neighbour.open("EUR"), "1.00", "EUR")
 		for range 20 {
 			r.stripe.Decline(first, "generic_decline")
 		}
@@ -311,6 +314,69 @@ func TestS32_CardTesting(t *testing.T) {
 		again := r.user()
 		r.begun(again, again.open("EUR"), "1.00", "EUR")
 	})
+}
+
+// TestS70_OpenPaymentsOfACardTesterAreCanceled: 25 declines on one of many open intents, and none of them can be confirmed any
+// more; the payments of others can.
+func TestS70_OpenPaymentsOfACardTesterAreCanceled(t *testing.T) {
+	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
+		c, other := r.user(), r.user()
+		euros, dollars := c.open("EUR"), c.open("USD")
+		ids, intents := []string{}, []string{}
+		for range 5 {
+			for account, currency := range map[string]string{euros: "EUR", dollars: "USD"} {
+				id, intent := r.begun(c, account, "1.00", currency)
+				ids, intents = append(ids, id), append(intents, intent)
+			}
+		}
+		kept, keptIntent := r.begun(other, other.open("EUR"), "1.00", "EUR")
+		for i := range 25 {
+			r.stripe.DeclineCard(intents[0], fmt.Sprintf("fp%d", i))
+		}
+		r.deliver()
+		for i, id := range ids {
+			r.becomes(id, "failed")
+			require.Equal(t, "canceled", r.stripe.Get(intents[i])["status"])
+		}
+		require.Equal(t, "expired", r.stored("SELECT failure_code FROM transactions WHERE id = ?", ids[1]))
+		c.deposit(dollars, "1.00", "USD").refused(t, 429, "too_many_failed_deposits")
+		require.Equal(t, "pending", r.statusOf(kept))
+		require.NotEqual(t, "canceled", r.stripe.Get(keptIntent)["status"])
+
+		// One card, over many users: the one with whom it fails last is stopped at once.
+		r.advance(2 * time.Hour)
+		for range 9 {
+			someone := r.user()
+			_, intent := r.begun(someone, someone.open("EUR"), "1.00", "EUR")
+			r.stripe.DeclineCard(intent, "fpShared")
+		}
+		last := r.user()
+		account := last.open("EUR")
+		untried, _ := r.begun(last, account, "1.00", "EUR")
+		_, tried := r.begun(last, account, "1.00", "EUR")
+		r.stripe.DeclineCard(tried, "fpShared")
+		r.deliver()
+		r.becomes(untried, "failed")
+		last.deposit(account, "1.00", "EUR").refused(t, 429, "too_many_failed_deposits")
+		require.NotContains(t, r.column("SELECT payload FROM inbox"), "4242424242424242")
+	})
+}
+
+// TestS70_BoundsOverHTTP: the bounds of a user, each with its own code.
+func TestS70_BoundsOverHTTP(t *testing.T) {
+	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
+		c := r.user()
+		euros := c.open("EUR")
+		id, _ := r.begun(c, euros, "1.00", "EUR")
+		r.begun(c, euros, "1.00", "EUR")
+		c.deposit(euros, "1.00", "EUR").refused(t, 429, "too_many_open_deposits")
+		require.Equal(t, 200, c.do("POST", "/transaction/"+id+"/cancel", "").status)
+		r.begun(c, euros, "1.00", "EUR")
+		dollars := c.open("USD")
+		c.do("POST", "/account", `{"currency":"EUR"}`).refused(t, 422, "too_many_accounts")
+		require.Equal(t, 200, c.do("POST", "/account/"+dollars+"/close", "").status)
+		c.open("EUR")
+	}, func(c *Config, _ *Options) { c.OpenDeposits, c.OpenAccounts = 2, 2 })
 }
 
 func TestS48_NoCardFields(t *testing.T) {

@@ -45,6 +45,7 @@ func reveal(list []secret) []string {
 // The secrets that are made and kept in the data folder where development sets none.
 const (
 	jwtSecretFile     = "jwt_secret"
+	dataKeyFile       = "data_key"
 	webhookSecretFile = "mock_webhook_secret" //nolint:gosec // the name of a file
 	bankKeyFile       = "mock_bank_api_key"   //nolint:gosec // the name of a file
 )
@@ -63,6 +64,7 @@ func (c *Config) keepSecrets() error {
 		file, prefix string
 	}{
 		{&c.JWTSecrets, jwtSecretFile, ""},
+		{&c.DataKeys, dataKeyFile, ""},
 		{&c.MockWebhookSecrets, webhookSecretFile, "whsec_"},
 		{&c.MockBankAPIKey, bankKeyFile, ""},
 	} {
@@ -75,6 +77,23 @@ func (c *Config) keepSecrets() error {
 		}
 		*kept.into = secrets(text)
 	}
+	return nil
+}
+
+// findDataKey takes the key that development has kept, where there is one: a command that needs the
+// database alone makes none.
+func (c *Config) findDataKey() error {
+	if c.Production || len(c.DataKeys) > 0 {
+		return nil
+	}
+	text, err := readSecret(filepath.Join(c.DataDir, dataKeyFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the data key: %w", err)
+	}
+	c.DataKeys = secrets(text)
 	return nil
 }
 

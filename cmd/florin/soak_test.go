@@ -71,7 +71,8 @@ func startProcess(t *testing.T, url string, env ...string) *process {
 	p := &process{t: t, log: log, url: "http://" + freeAddress(t)}
 	p.cmd = exec.Command(binary)
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "DATA_DIR=" + dir, "DATABASE_URL=" + url, "HTTP_ADDR=" + strings.TrimPrefix(p.url, "http://"),
-		"ADMIN_ADDR=127.0.0.1:0", "ADMIN_PASSWORD=" + rigPassword, "RATE_LIMIT=off"}, env...)
+		"ADMIN_ADDR=127.0.0.1:0", "ADMIN_PASSWORD=" + rigPassword, "RATE_LIMIT=off",
+		"OPEN_DEPOSITS_PER_USER=100000", "ACCOUNTS_PER_USER=100000"}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	began := time.Now()
 	require.NoError(t, p.cmd.Start())

@@ -6,6 +6,7 @@ import (
 
 	"florin/infra/database"
 	"florin/infra/notify/webhook"
+	"florin/infra/vault"
 	accountsvc "florin/service/account"
 	"florin/service/notification"
 )
@@ -20,12 +21,12 @@ type webhooksOut struct {
 	Deliverer *notification.Deliverer
 	Resealer  notification.Resealer
 	store     *database.Webhooks
-	vault     *webhook.Vault
+	vault     *vault.Vault
 }
 
 // buildWebhooks makes the outgoing webhooks, and their reader of the log a durable subscriber.
 func (a *App) buildWebhooks(options Options) error {
-	vault, err := webhook.NewVault(reveal(a.Config.JWTSecrets))
+	sealing, err := vault.New(webhookKeys(a.Config))
 	if err != nil {
 		return err
 	}
@@ -33,21 +34,27 @@ func (a *App) buildWebhooks(options Options) error {
 	a.closers = append(a.closers, func(context.Context) error { sender.Close(); return nil })
 	store := database.NewWebhooks(a.DB)
 	delivering := options.Webhooks
-	delivering.Queue, delivering.Vault, delivering.Sender, delivering.Clock, delivering.Log = store, vault, sender, a.Clock, a.Log
+	delivering.Queue, delivering.Vault, delivering.Sender, delivering.Clock, delivering.Log = store, sealing, sender, a.Clock, a.Log
 	delivering.Delivered, delivering.Alert = a.Metrics.WebhookDelivered, a.Metrics.Alert
 	deliverer := notification.NewDeliverer(delivering)
 	a.Webhooks = webhooksOut{
-		Service: notification.NewWebhooks(notification.WebhookDeps{Endpoints: store, Vault: vault, Clock: a.Clock, KeyHash: accountsvc.KeyHash,
+		Service: notification.NewWebhooks(notification.WebhookDeps{Endpoints: store, Vault: sealing, Clock: a.Clock, KeyHash: accountsvc.KeyHash,
 			AllowPrivate: a.Config.WebhookAllowPrivate, Woken: deliverer.Wake}),
 		Fanout:    notification.NewFanout(store, a.Clock, deliverer.Wake),
 		Deliverer: deliverer,
-		Resealer:  notification.Resealer{Store: store, Vault: vault, Log: a.Log, Every: time.Hour, Alert: a.Metrics.Alert},
-		store:     store, vault: vault,
+		Resealer:  notification.Resealer{Store: store, Vault: sealing, Log: a.Log, Every: time.Hour, Alert: a.Metrics.Alert},
+		store:     store, vault: sealing,
 	}
 	if !options.SubscribersAlone {
 		a.batchSubscribers[notification.FanoutName] = batchSubscriber{a.Webhooks.Fanout.Handle, a.Webhooks.Fanout.PassOver}
 	}
 	return a.Metrics.ObserveDeliveries(a.waitingWebhooks)
+}
+
+// webhookKeys are those of the data, and behind them JWT_SECRET, which sealed the endpoints' secrets
+// before there were others.
+func webhookKeys(config Config) []vault.Key {
+	return append(vault.Keys(vault.Data, reveal(config.DataKeys)), vault.Keys(vault.Webhooks, reveal(config.JWTSecrets))...)
 }
 
 // startWebhooks begins to deliver. Requests that are under way when the program ends are given up; whoever takes over sends

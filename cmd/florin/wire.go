@@ -18,6 +18,7 @@ import (
 	"florin/infra/fx/off"
 	"florin/infra/provider/breaker"
 	"florin/infra/provider/stripe"
+	"florin/infra/vault"
 	"florin/pkg/eventbus"
 	"florin/pkg/telemetry"
 	accountsvc "florin/service/account"
@@ -72,7 +73,7 @@ type Options struct {
 	Reconcile reconcile.Config
 	// Mail tunes the mails; its ports, Clock and Log are set here.
 	Mail mailsvc.ServiceDeps
-	// Limits tune the payment flow; Amount and PaymentDeadline are the configuration's.
+	// Limits tune the payment flow; Amount, PaymentDeadline, OpenDeposits and Accounts are the configuration's.
 	Limits accountsvc.Limits
 	// Rates stands in for the source of FX_SOURCE, behind the same guard.
 	Rates fx.Source
@@ -173,6 +174,10 @@ func (a *App) openTelemetry(ctx context.Context) (err error) {
 // openDatabase opens the store and brings its schema up to date, under a lock where several servers start at once.
 func (a *App) openDatabase(ctx context.Context, options database.Options) (err error) {
 	options.Logger, options.Spans = a.Log, telemetry.Tracing()
+	if a.vault, err = vault.New(vault.Keys(vault.Data, reveal(a.Config.DataKeys))); err != nil {
+		return err
+	}
+	options.Vault = a.vault
 	if a.DB, err = database.Open(ctx, string(a.Config.DatabaseURL), options); err != nil {
 		return err
 	}
@@ -215,6 +220,7 @@ func (a *App) buildLog(ctx context.Context, options Options) (err error) {
 func (a *App) buildServices(options Options) (err error) {
 	limits := options.Limits
 	limits.Amount, limits.PaymentDeadline = a.Config.AmountLimit, a.Config.PaymentDeadline
+	limits.OpenDeposits, limits.Accounts = a.Config.OpenDeposits, a.Config.OpenAccounts
 	rates := options.Rates
 	switch {
 	case rates != nil:

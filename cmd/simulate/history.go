@@ -125,6 +125,7 @@ func (s *simulation) boot() {
 		Ledger: ledger, Books: database.NewBooks(s.db), EventBus: database.NewBus(nil),
 		Providers: accountsvc.Providers{Default: provider, ByName: map[string]account.PaymentProvider{provider: s.bank}},
 		Rates:     fx.NewGuard(fixed.New(), 0, s.clock.now), Clock: s.clock.now, Log: quiet,
+		Limits: accountsvc.Limits{OpenDeposits: 1_000_000},
 	})
 	s.server = &server{
 		ledger: ledger, service: service, handler: accountsvc.NewPaymentEventHandler(service),

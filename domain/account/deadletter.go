@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"florin/domain/cards"
 	"florin/domain/errs"
 )
 
@@ -83,13 +84,16 @@ type Operator struct {
 // maxReasonRunes bounds the reason that the audit keeps.
 const maxReasonRunes = 500
 
-// CheckReason is errs.Refused "reason_required" or "invalid_reason": one line of 1 to 500 characters.
+// CheckReason is errs.Refused "reason_required", "invalid_reason" or "card_number": one line of 1 to
+// 500 characters.
 func (o Operator) CheckReason() error {
 	switch {
 	case strings.TrimSpace(o.Reason) == "":
 		return errs.InField("reason", "reason_required", "Say why, for the audit.")
 	case utf8.RuneCountInString(o.Reason) > maxReasonRunes || strings.ContainsFunc(o.Reason, unicode.IsControl):
 		return errs.InField("reason", "invalid_reason", "A reason is one line of at most 500 characters.")
+	case cards.Holds(o.Reason):
+		return errs.InField("reason", "card_number", "The reason looks like the number of a payment card.")
 	}
 	return nil
 }

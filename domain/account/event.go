@@ -135,10 +135,13 @@ type PaymentReceivedEvent struct {
 	// Owner is what the provider's objects say of whose the payment is, where they name no transaction of ours.
 	Owner Owner
 	// FollowID is our own id of the refund, where we started it; uuid.Nil otherwise.
-	FollowID   uuid.UUID
-	Amount     int64 // minor units of Currency
-	Currency   string
-	Failure    *Failure
+	FollowID uuid.UUID
+	Amount   int64 // minor units of Currency
+	Currency string
+	Failure  *Failure
+	// Card is the provider's own name of the card that an attempt failed with, never its number; ""
+	// where it is not told.
+	Card       string
 	OccurredAt time.Time
 	Cause      Cause
 	// Raw is the body as received, empty for a report. It is kept for redrive and for people.

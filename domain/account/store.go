@@ -40,6 +40,9 @@ type Needs struct {
 	Review uuid.UUID
 	// OpenPayments asks, under the accounts' locks, whether payments on them are still open.
 	OpenPayments bool
+	// DepositsOf and AccountsOf are users of whom it is asked how many deposits, or accounts, they
+	// have open; uuid.Nil for none. Of units that ask about the same user one runs at a time.
+	DepositsOf, AccountsOf uuid.UUID
 }
 
 // UnitOfWork is what one operation sees and changes. What it returns is the operation's own copy; accounts,
@@ -57,6 +60,10 @@ type UnitOfWork interface {
 	Followers(transactionID uuid.UUID) []*Transaction
 	// OpenPayments says whether a payment on the account is still open; it wants Needs.OpenPayments.
 	OpenPayments(accountID uuid.UUID) bool
+	// OpenDeposits and OpenAccounts are how many the user has open who is named by Needs.DepositsOf,
+	// by Needs.AccountsOf.
+	OpenDeposits() int
+	OpenAccounts() int
 
 	AddAccount(*Account)
 	AddTransaction(*Transaction)

@@ -20,6 +20,7 @@ type batch struct {
 	added additions // of the units that ended well
 	rows  rowsToAdd // what flush inserts
 	known *sync.Map
+	db    *DB
 }
 
 // snapshot is the loaded rows, to tell what has changed and to guard the writing of it.
@@ -32,8 +33,8 @@ type snapshot struct {
 	reviews      map[uuid.UUID]reviewRow // nil for none
 }
 
-func newBatch(known *sync.Map) *batch {
-	return &batch{known: known, state: newState(), was: snapshot{
+func newBatch(db *DB, known *sync.Map) *batch {
+	return &batch{db: db, known: known, state: newState(), was: snapshot{
 		transactions: map[uuid.UUID]transactionRow{},
 		accounts:     map[uuid.UUID]accountRow{},
 		holds:        map[uuid.UUID]holdRow{},
@@ -54,6 +55,8 @@ type wants struct {
 	families     []uuid.UUID // of transactions, of which all that follows them is locked too
 	accounts     []uuid.UUID // locked too
 	open         []uuid.UUID // accounts of which it is asked whether payments are open
+	depositsOf   []uuid.UUID // users of whom it is asked how many deposits they have open
+	accountsOf   []uuid.UUID // users of whom it is asked how many accounts they have open
 	keys         []uuid.UUID
 	inbox        []account.InboxKey
 	effects      []account.EffectKey
@@ -65,11 +68,24 @@ type loaded struct {
 	transactions []transactionRow
 	accounts     []accountRow
 	open         []uuid.UUID
+	deposits     []counted
+	accountsOf   []counted
 	holds        []holdRow
 	keys         []keyRow
 	inbox        []inboxRow
 	effects      []effectRow
 	reviews      []reviewRow
+}
+
+// counted is how many of something a user has.
+type counted struct {
+	UserID uuid.UUID `gorm:"column:user_id"`
+	Count  int       `gorm:"column:n"`
+}
+
+// counting is the users of whom something is counted. They are locked.
+func (w wants) counting() []uuid.UUID {
+	return sorted(append(slices.Clone(w.depositsOf), w.accountsOf...))
 }
 
 func (b *batch) wants() wants {
@@ -81,6 +97,8 @@ func (b *batch) wants() wants {
 		if u.needs.OpenPayments {
 			w.open = append(w.open, u.needs.Accounts...)
 		}
+		w.depositsOf = append(w.depositsOf, u.needs.DepositsOf)
+		w.accountsOf = append(w.accountsOf, u.needs.AccountsOf)
 		if u.needs.Key != nil {
 			w.keys = append(w.keys, *u.needs.Key)
 		}
@@ -92,13 +110,14 @@ func (b *batch) wants() wants {
 	}
 	w.transactions, w.accounts, w.open, w.keys = sorted(w.transactions), sorted(w.accounts), sorted(w.open), sorted(w.keys)
 	w.families, w.reviews = sorted(w.families), sorted(w.reviews)
+	w.depositsOf, w.accountsOf = sorted(w.depositsOf), sorted(w.accountsOf)
 	return w
 }
 
 // take makes objects of the rows, and keeps the rows to tell later what has changed.
 func (b *batch) take(f loaded) error {
 	for _, row := range f.transactions {
-		t, err := row.toTransaction()
+		t, err := b.db.transactionOf(row)
 		if err != nil {
 			return err
 		}
@@ -118,6 +137,12 @@ func (b *batch) take(f loaded) error {
 	for _, id := range f.open {
 		b.state.openPayments[id] = true
 	}
+	for _, user := range f.deposits {
+		b.state.openDeposits[user.UserID] = user.Count
+	}
+	for _, user := range f.accountsOf {
+		b.state.openAccounts[user.UserID] = user.Count
+	}
 	for _, row := range f.holds {
 		h, err := row.toHold()
 		if err != nil {
@@ -129,7 +154,7 @@ func (b *batch) take(f loaded) error {
 		b.state.keys[row.KeyHash], b.was.keys[row.KeyHash] = row.toRecord(), row
 	}
 	for _, row := range f.inbox {
-		record, err := row.toRecord()
+		record, err := b.db.recordOf(row)
 		if err != nil {
 			return err
 		}
@@ -164,7 +189,13 @@ func (b *batch) merge(u *unit) {
 	for _, t := range u.added.transactions {
 		if !t.Status().Terminal() {
 			b.state.openPayments[t.AccountID] = true
+			if t.Type == account.TypeDeposit {
+				b.state.openDeposits[t.UserID]++
+			}
 		}
+	}
+	for _, a := range u.added.accounts {
+		b.state.openAccounts[a.UserID]++
 	}
 	a, n := &b.added, u.added
 	a.accounts = append(a.accounts, n.accounts...)

@@ -126,7 +126,7 @@ func (b *Books) FindTransaction(ctx context.Context, userID, transactionID uuid.
 	if err != nil {
 		return nil, uuid.Nil, found("find transaction", "Transaction", err)
 	}
-	t, err := row.toTransaction()
+	t, err := b.db.transactionOf(row)
 	if err != nil {
 		return nil, uuid.Nil, err
 	}
@@ -151,7 +151,7 @@ func (b *Books) FindTransactions(ctx context.Context, accountID uuid.UUID, filte
 	if err != nil {
 		return nil, toErrs("find transactions", err)
 	}
-	return transactionsFromRows(rows)
+	return b.db.transactionsOf(rows)
 }
 
 func narrowing(filter account.TransactionFilter, page account.Page) (where string, args []any) {
@@ -214,7 +214,7 @@ func (b *Books) FindTransactionByPayment(ctx context.Context, provider, paymentI
 	if err != nil {
 		return nil, found("find transaction by payment", "Transaction", err)
 	}
-	return row.toTransaction()
+	return b.db.transactionOf(row)
 }
 
 // FindFollowUp implements account.Books.
@@ -226,7 +226,7 @@ func (b *Books) FindFollowUp(ctx context.Context, provider, ref string) (*accoun
 	if err != nil {
 		return nil, found("find what follows a payment", "Transaction", err)
 	}
-	return row.toTransaction()
+	return b.db.transactionOf(row)
 }
 
 // TransactionStatus implements account.Books.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"slices"
 	"strings"
 	"sync"
 
@@ -26,11 +28,15 @@ var (
 		UNION SELECT counterparty_account_id FROM transactions WHERE id = ANY($2))) ORDER BY id FOR NO KEY UPDATE`
 	pgLoadNamedAccounts = "SELECT " + accountTable.list() + " FROM accounts WHERE kind = 'user' AND id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
 	pgLoadOpen          = "SELECT DISTINCT account_id FROM transactions WHERE account_id = ANY($1) AND next_attempt_at IS NOT NULL"
-	pgLoadHolds         = "SELECT " + holdTable.list() + " FROM holds WHERE transaction_id = ANY($1)"
-	pgLoadKeys          = "SELECT " + keyTable.list() + " FROM idempotency_keys WHERE key_hash = ANY($1)"
-	pgLoadInbox         = "SELECT " + inboxTable.list() + " FROM inbox WHERE (provider, event_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
-	pgLoadReviews       = "SELECT " + reviewTable.list() + " FROM reviews WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
-	pgLoadEffects       = "SELECT " + effectTable.list() + " FROM effects WHERE (provider, ref, effect) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))"
+	// Whoever counts what a user has holds a lock until the commit, so that nobody else counts the same meanwhile.
+	pgLockUsers     = "SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) AS k"
+	pgLoadDeposits  = "SELECT user_id, COUNT(*) AS n FROM transactions WHERE user_id = ANY($1) AND type = 'deposit' AND next_attempt_at IS NOT NULL GROUP BY user_id"
+	pgCountAccounts = "SELECT user_id, COUNT(*) AS n FROM accounts WHERE user_id = ANY($1) AND kind = 'user' AND status <> 'closed' GROUP BY user_id"
+	pgLoadHolds     = "SELECT " + holdTable.list() + " FROM holds WHERE transaction_id = ANY($1)"
+	pgLoadKeys      = "SELECT " + keyTable.list() + " FROM idempotency_keys WHERE key_hash = ANY($1)"
+	pgLoadInbox     = "SELECT " + inboxTable.list() + " FROM inbox WHERE (provider, event_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+	pgLoadReviews   = "SELECT " + reviewTable.list() + " FROM reviews WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
+	pgLoadEffects   = "SELECT " + effectTable.list() + " FROM effects WHERE (provider, ref, effect) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))"
 )
 
 // pgInsertEvents writes the events of a commit with the row of their batch, whose id is drawn now, under the locks of the commit.
@@ -98,6 +104,12 @@ func loadPostgres(ctx context.Context, conn *pgx.Conn, w wants) (loaded, error) 
 	var batch pgx.Batch
 	batch.Queue("BEGIN")
 	batch.Queue("SET LOCAL enable_seqscan = off")
+	if users := w.counting(); len(users) > 0 {
+		// First of all locks, so that nobody who waits for one of these holds another that is wanted.
+		batch.Queue(pgLockUsers, lockKeys(users))
+		countInto(&batch, pgLoadDeposits, w.depositsOf, &f.deposits)
+		countInto(&batch, pgCountAccounts, w.accountsOf, &f.accountsOf)
+	}
 	if len(w.reviews) > 0 {
 		batch.Queue(pgLoadReviews, pgIDs(w.reviews)).Query(scanInto(reviewTable, &f.reviews))
 	}
@@ -140,6 +152,30 @@ func loadPostgres(ctx context.Context, conn *pgx.Conn, w wants) (loaded, error) 
 		batch.Queue(pgLoadEffects, providers, refs, effects).Query(scanInto(effectTable, &f.effects))
 	}
 	return f, conn.SendBatch(ctx, &batch).Close()
+}
+
+func countInto(batch *pgx.Batch, query string, users []uuid.UUID, into *[]counted) {
+	if len(users) == 0 {
+		return
+	}
+	batch.Queue(query, pgIDs(users)).Query(func(rows pgx.Rows) (err error) {
+		*into, err = pgx.CollectRows(rows, pgx.RowToStructByPos[counted])
+		return err
+	})
+}
+
+// lockKeys are the keys of the users' advisory locks, in order. Two users with one key wait for each
+// other without need, which is rare and harms nobody.
+func lockKeys(users []uuid.UUID) []int64 {
+	keys := make([]int64, len(users))
+	for i, id := range users {
+		sum := fnv.New64a()
+		_, _ = sum.Write([]byte("florin user"))
+		_, _ = sum.Write(id[:])
+		keys[i] = int64(sum.Sum64()) //nolint:gosec // any 64 bits are a key
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 func scanInto[R any](t table, into *[]R) func(pgx.Rows) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"florin/pkg/crashpoint"
@@ -17,13 +18,15 @@ var (
 	liteLoadTransactions = "SELECT " + transactionTable.list() + " FROM transactions WHERE id IN (SELECT value FROM json_each(?))"
 	liteLoadFollowers    = "SELECT " + transactionTable.list() + ` FROM transactions WHERE linked_transaction_id IN (SELECT value FROM json_each(?1))
 		OR linked_transaction_id IN (SELECT id FROM transactions WHERE linked_transaction_id IN (SELECT value FROM json_each(?1)))`
-	liteLoadAccounts = "SELECT " + accountTable.list() + " FROM accounts WHERE kind = 'user' AND id IN (SELECT value FROM json_each(?))"
-	liteLoadOpen     = "SELECT DISTINCT account_id FROM transactions WHERE account_id IN (SELECT value FROM json_each(?)) AND next_attempt_at IS NOT NULL"
-	liteLoadHolds    = "SELECT " + holdTable.list() + " FROM holds WHERE transaction_id IN (SELECT value FROM json_each(?))"
-	liteLoadKeys     = "SELECT " + keyTable.list() + " FROM idempotency_keys WHERE key_hash IN (SELECT value FROM json_each(?))"
-	liteLoadInbox    = "SELECT " + inboxTable.list() + " FROM inbox WHERE (provider, event_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"
-	liteLoadReviews  = "SELECT " + reviewTable.list() + " FROM reviews WHERE id IN (SELECT value FROM json_each(?))"
-	liteLoadEffects  = "SELECT " + effectTable.list() + " FROM effects WHERE (provider, ref, effect) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))"
+	liteLoadAccounts  = "SELECT " + accountTable.list() + " FROM accounts WHERE kind = 'user' AND id IN (SELECT value FROM json_each(?))"
+	liteLoadOpen      = "SELECT DISTINCT account_id FROM transactions WHERE account_id IN (SELECT value FROM json_each(?)) AND next_attempt_at IS NOT NULL"
+	liteLoadDeposits  = "SELECT user_id, COUNT(*) AS n FROM transactions WHERE user_id IN (SELECT value FROM json_each(?)) AND type = 'deposit' AND next_attempt_at IS NOT NULL GROUP BY user_id"
+	liteCountAccounts = "SELECT user_id, COUNT(*) AS n FROM accounts WHERE user_id IN (SELECT value FROM json_each(?)) AND kind = 'user' AND status <> 'closed' GROUP BY user_id"
+	liteLoadHolds     = "SELECT " + holdTable.list() + " FROM holds WHERE transaction_id IN (SELECT value FROM json_each(?))"
+	liteLoadKeys      = "SELECT " + keyTable.list() + " FROM idempotency_keys WHERE key_hash IN (SELECT value FROM json_each(?))"
+	liteLoadInbox     = "SELECT " + inboxTable.list() + " FROM inbox WHERE (provider, event_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"
+	liteLoadReviews   = "SELECT " + reviewTable.list() + " FROM reviews WHERE id IN (SELECT value FROM json_each(?))"
+	liteLoadEffects   = "SELECT " + effectTable.list() + " FROM effects WHERE (provider, ref, effect) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))"
 )
 
 // attemptSQLite is an attempt in the one writing transaction, which locks the file from its BEGIN on.
@@ -60,6 +63,8 @@ func loadSQLite(tx *gorm.DB, w wants) (f loaded, err error) {
 	if len(w.open) > 0 && l.err == nil {
 		l.err = tx.Raw(liteLoadOpen, l.list(w.open)).Scan(&f.open).Error
 	}
+	l.count(liteLoadDeposits, w.depositsOf, &f.deposits)
+	l.count(liteCountAccounts, w.accountsOf, &f.accountsOf)
 	liteLoad(&l, keyTable, liteLoadKeys, w.keys, &f.keys)
 	inbox := make([][2]string, len(w.inbox))
 	for i, key := range w.inbox {
@@ -86,6 +91,13 @@ func (l *liteLoader) list(keys any) string {
 		l.err = err
 	}
 	return string(text)
+}
+
+func (l *liteLoader) count(query string, users []uuid.UUID, into *[]counted) {
+	if len(users) == 0 || l.err != nil {
+		return
+	}
+	l.err = l.tx.Raw(query, l.list(users)).Scan(into).Error
 }
 
 func liteLoad[K, R any](l *liteLoader, t table, query string, keys []K, into *[]R) {

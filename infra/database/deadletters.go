@@ -74,15 +74,18 @@ var settlings = map[account.DeadLetterSource]map[string]settling{
 // AddDeadLetter implements account.DeadLetters.
 func (d *DeadLetters) AddDeadLetter(ctx context.Context, letter account.DeadLetter) (added bool, err error) {
 	err = d.db.inTx(ctx, func(tx *gorm.DB) error {
-		added, err = insertDeadLetter(tx, letter)
+		added, err = d.db.insertDeadLetter(tx, letter)
 		return err
 	})
 	return added, toErrs("add dead letter", err)
 }
 
 // insertDeadLetter is for stores that write one in the commit of what it is about.
-func insertDeadLetter(tx *gorm.DB, letter account.DeadLetter) (added bool, err error) {
+func (db *DB) insertDeadLetter(tx *gorm.DB, letter account.DeadLetter) (added bool, err error) {
 	row := deadLetterToRow(letter)
+	if row.Payload, err = db.seal(row.Payload, aboutLetter(row.ID)); err != nil {
+		return false, err
+	}
 	inserted := tx.Clauses(oneOpen).Create(&row)
 	return inserted.RowsAffected == 1, inserted.Error
 }
@@ -101,6 +104,7 @@ func (d *DeadLetters) FindDeadLetters(ctx context.Context, filter account.DeadLe
 	}
 	list := make([]account.DeadLetter, len(rows))
 	for i, r := range rows {
+		r.Payload = "" // a list shows none
 		list[i] = r.toDeadLetter()
 	}
 	return list, nil
@@ -112,7 +116,8 @@ func (d *DeadLetters) FindDeadLetter(ctx context.Context, id uuid.UUID) (account
 	if err := d.db.Reader().WithContext(ctx).Where("id = ?", id).Take(&row).Error; err != nil {
 		return account.DeadLetter{}, found("find dead letter", "dead letter", err)
 	}
-	return row.toDeadLetter(), nil
+	letter, err := d.db.letterOf(row)
+	return letter, toErrs("find dead letter", err)
 }
 
 // CountDeadLetters implements account.DeadLetters.

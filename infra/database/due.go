@@ -30,7 +30,7 @@ func (d *Due) ClaimTransactions(ctx context.Context, now time.Time, limit int, u
 	if err != nil {
 		return nil, err
 	}
-	return transactionsFromRows(rows)
+	return d.db.transactionsOf(rows)
 }
 
 // ClaimInbox implements account.Due.
@@ -42,7 +42,7 @@ func (d *Due) ClaimInbox(ctx context.Context, now time.Time, limit int, until fu
 	if err != nil {
 		return nil, err
 	}
-	return convertAll(rows, inboxRow.toRecord)
+	return convertAll(rows, d.db.recordOf)
 }
 
 // claim takes the rows of a table that are due, each as take plans it.

@@ -62,6 +62,10 @@ func (b *batch) writes() (*writes, error) {
 			return nil, err
 		}
 	}
+	for i := range w.changedTransactions {
+		// It is not written again, so it does not travel in clear.
+		w.changedTransactions[i].was.ExternalTarget, w.changedTransactions[i].now.ExternalTarget = "", ""
+	}
 	for _, id := range inOrder(b.was.holds) {
 		if err := compare(&w.changedHolds, b.was.holds[id], holdToRow(b.state.holds[id])); err != nil {
 			return nil, err
@@ -80,6 +84,9 @@ func (b *batch) writes() (*writes, error) {
 		if err != nil {
 			return nil, err
 		}
+	}
+	for i := range w.changedInbox {
+		w.changedInbox[i].was.Payload, w.changedInbox[i].now.Payload = "", ""
 	}
 	for _, id := range inOrder(b.was.reviews) {
 		if err := compare(&w.changedReviews, b.was.reviews[id], reviewToRow(*b.state.reviews[id])); err != nil {
@@ -197,7 +204,7 @@ func (b *batch) prepare() (err error) {
 	}
 	b.prepareEntries()
 	b.sort()
-	return nil
+	return b.db.sealRows(r)
 }
 
 // prepareEntries numbers the lines of each transaction and names the system accounts that may have no row yet.

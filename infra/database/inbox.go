@@ -43,6 +43,7 @@ type receivedJSON struct {
 	FollowID      string       `json:"follow_id,omitempty"`
 	Turn          int          `json:"turn,omitempty"`
 	Owner         string       `json:"owner,omitempty"`
+	Card          string       `json:"card,omitempty"`
 	Amount        int64        `json:"amount"`
 	Currency      string       `json:"currency"`
 	Failure       *failureJSON `json:"failure,omitempty"`
@@ -74,7 +75,7 @@ func inboxToRow(r *account.InboxRecord) (inboxRow, error) {
 func receivedToJSON(e account.PaymentReceivedEvent) receivedJSON {
 	stored := receivedJSON{TransactionID: idText(e.TransactionID), AccountID: idText(e.AccountID), Ref: e.Ref, FollowID: idText(e.FollowID),
 		Turn: e.Turn, Owner: string(e.Owner),
-		Amount: e.Amount, Currency: e.Currency, OccurredAt: momentOf(e.OccurredAt).at, Cause: string(e.Cause)}
+		Amount: e.Amount, Currency: e.Currency, Card: e.Card, OccurredAt: momentOf(e.OccurredAt).at, Cause: string(e.Cause)}
 	if e.Failure != nil {
 		stored.Failure = &failureJSON{Code: e.Failure.Code, Message: e.Failure.Message}
 	}
@@ -109,7 +110,7 @@ func (r inboxRow) toRecord() (*account.InboxRecord, error) {
 	event := account.PaymentReceivedEvent{
 		Provider: r.Provider, EventID: r.EventID, Kind: account.ReceivedKind(r.Kind), Type: r.Type, PaymentID: r.PaymentID,
 		TransactionID: uuid.UUID(r.TransactionID), Ref: stored.Ref, Amount: stored.Amount, Currency: stored.Currency, OccurredAt: stored.OccurredAt,
-		Turn: stored.Turn, Owner: account.Owner(stored.Owner), Cause: account.Cause(stored.Cause), Raw: stored.RawBytes,
+		Card: stored.Card, Turn: stored.Turn, Owner: account.Owner(stored.Owner), Cause: account.Cause(stored.Cause), Raw: stored.RawBytes,
 	}
 	var errAccount, errFollow error
 	event.AccountID, errAccount = idFromText(stored.AccountID)

@@ -228,6 +228,7 @@ func wrongRates(v view) ([]Violation, error) {
 }
 
 func faultOfConversion(row transactionRow) string {
+	row.ExternalTarget = "" // it is sealed, and says nothing of conversions
 	t, err := row.toTransaction()
 	if err != nil {
 		return err.Error()

@@ -66,7 +66,7 @@ func NewLedger(db *DB) *Ledger {
 func (l *Ledger) tryAll(ctx context.Context, works []*work) error {
 	lost, rolledBack := 0, 0
 	for {
-		b := newBatch(&l.known)
+		b := newBatch(l.db, &l.known)
 		err := l.run(ctx, b, works)
 		if errors.Is(err, errCommitUnknown) {
 			err = l.settle(ctx, b)

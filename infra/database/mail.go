@@ -108,7 +108,7 @@ func (s *Mails) BuryMail(ctx context.Context, m mail.Mail, letter account.DeadLe
 		if buried, err = endMail(tx, m, "dead", letter.LastError, s.now()); err != nil || !buried {
 			return err
 		}
-		_, err = insertDeadLetter(tx, letter)
+		_, err = s.db.insertDeadLetter(tx, letter)
 		return err
 	})
 	return buried, toErrs("bury mail", err)

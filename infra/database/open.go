@@ -46,6 +46,8 @@ type Options struct {
 
 	// Spans gives each statement a span where it is part of a recorded trace.
 	Spans bool
+	// Vault seals targets and what providers sent; nil for none.
+	Vault Vault
 
 	tracer pgx.QueryTracer // sees every statement on PostgreSQL; for the test of plans
 }

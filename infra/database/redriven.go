@@ -38,7 +38,11 @@ func (d *DeadLetters) ClaimRedriven(ctx context.Context, subscribers []string, n
 	}
 	claimed := make([]account.RedrivenEvent, len(rows))
 	for i, r := range rows {
-		claimed[i] = account.RedrivenEvent{DeadLetter: r.toDeadLetter(), Fence: r.Fence}
+		letter, err := d.db.letterOf(r)
+		if err != nil {
+			return nil, toErrs("claim redriven events", err)
+		}
+		claimed[i] = account.RedrivenEvent{DeadLetter: letter, Fence: r.Fence}
 	}
 	return claimed, nil
 }

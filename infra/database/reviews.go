@@ -47,7 +47,7 @@ func (r *Reviews) FindAnyTransaction(ctx context.Context, id uuid.UUID) (*accoun
 	if err := r.db.Reader().WithContext(ctx).Where("id = ?", id).Take(&row).Error; err != nil {
 		return nil, found("find transaction", "Transaction", err)
 	}
-	return row.toTransaction()
+	return r.db.transactionOf(row)
 }
 
 // FindStanding implements account.Reviews.

@@ -77,7 +77,7 @@ func (b *Books) webhooks(ctx context.Context, id uuid.UUID) ([]account.TimelineI
 	items := make([]account.TimelineItem, 0, len(rows))
 	for _, row := range rows {
 		// Of the payload nothing is shown but how it was learned: the rest is the provider's, and nobody's to see here.
-		record, err := row.toRecord()
+		record, err := b.db.recordOf(row)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -159,11 +160,11 @@ func (r transactionRow) decode(t *account.Transaction) (err error) {
 		}
 	}
 	if r.ExternalTarget != "" {
-		var target targetJSON
-		if err := json.Unmarshal([]byte(r.ExternalTarget), &target); err != nil {
-			return fmt.Errorf("external target: %w", err)
+		target, err := r.target()
+		if err != nil {
+			return err
 		}
-		t.Target = (*account.ExternalTarget)(&target)
+		t.Target = &target
 	}
 	if r.Metadata != "" && r.Metadata != "{}" {
 		if err := json.Unmarshal([]byte(r.Metadata), &t.Metadata); err != nil {
@@ -171,6 +172,15 @@ func (r transactionRow) decode(t *account.Transaction) (err error) {
 		}
 	}
 	return nil
+}
+
+// target reads a target that is not sealed, or not any more.
+func (r transactionRow) target() (account.ExternalTarget, error) {
+	var target targetJSON
+	if err := json.Unmarshal([]byte(r.ExternalTarget), &target); err != nil {
+		return account.ExternalTarget{}, errors.New("external target: not JSON")
+	}
+	return account.ExternalTarget(target), nil
 }
 
 // settled is the row as it stood, with what may move taken from the other: equal to it when nothing else has changed.
@@ -181,18 +191,6 @@ func (r transactionRow) settled(now transactionRow) transactionRow {
 	r.FailureCode, r.FailureMessage, r.Attempt, r.Tries, r.Fence = now.FailureCode, now.FailureMessage, now.Attempt, now.Tries, now.Fence
 	r.NextAttemptAt, r.ExpiresAt, r.Updated, r.Completed = now.NextAttemptAt, now.ExpiresAt, now.Updated, now.Completed
 	return r
-}
-
-func transactionsFromRows(rows []transactionRow) ([]*account.Transaction, error) {
-	transactions := make([]*account.Transaction, 0, len(rows))
-	for _, row := range rows {
-		t, err := row.toTransaction()
-		if err != nil {
-			return nil, err
-		}
-		transactions = append(transactions, t)
-	}
-	return transactions, nil
 }
 
 // targetJSON is account.ExternalTarget as it is stored.

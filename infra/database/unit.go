@@ -17,6 +17,8 @@ type state struct {
 	effects      map[account.EffectKey]bool
 	reviews      map[uuid.UUID]*account.Review // nil for none
 	openPayments map[uuid.UUID]bool            // by account
+	openDeposits map[uuid.UUID]int             // by user
+	openAccounts map[uuid.UUID]int             // by user
 }
 
 func newState() state {
@@ -28,6 +30,8 @@ func newState() state {
 		inbox:        map[account.InboxKey]*account.InboxRecord{},
 		effects:      map[account.EffectKey]bool{},
 		openPayments: map[uuid.UUID]bool{},
+		openDeposits: map[uuid.UUID]int{},
+		openAccounts: map[uuid.UUID]int{},
 	}
 }
 
@@ -142,6 +146,12 @@ func (u *unit) Followers(transactionID uuid.UUID) []*account.Transaction {
 func (u *unit) OpenPayments(accountID uuid.UUID) bool {
 	return u.batch.state.openPayments[accountID]
 }
+
+// OpenDeposits implements account.UnitOfWork.
+func (u *unit) OpenDeposits() int { return u.batch.state.openDeposits[u.needs.DepositsOf] }
+
+// OpenAccounts implements account.UnitOfWork.
+func (u *unit) OpenAccounts() int { return u.batch.state.openAccounts[u.needs.AccountsOf] }
 
 // own finds the operation's copy of an object, making it at the first look.
 func own[K comparable, V any](mine *few[K, *V], loaded map[K]*V, key K, clone func(*V) *V) (*V, bool) {

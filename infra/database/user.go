@@ -130,6 +130,9 @@ func (s *Users) DeleteUser(ctx context.Context, id uuid.UUID, at time.Time, act 
 		if err := tx.Where("user_id = ?", id).Delete(&payoutTargetRow{}).Error; err != nil {
 			return err
 		}
+		if err := askErasure(tx, id, at); err != nil {
+			return err
+		}
 		after := before
 		after.Anonymise(at)
 		return storeUser(tx, before, after, act)

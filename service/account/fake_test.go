@@ -181,6 +181,26 @@ func (u *memoryUnit) OpenPayments(id uuid.UUID) bool {
 	return false
 }
 
+func (u *memoryUnit) OpenDeposits() int {
+	open := 0
+	for _, t := range u.store.transactions {
+		if t.UserID == u.needs.DepositsOf && t.Type == account.TypeDeposit && !t.Status().Terminal() {
+			open++
+		}
+	}
+	return open
+}
+
+func (u *memoryUnit) OpenAccounts() int {
+	open := 0
+	for _, a := range u.store.accounts {
+		if a.UserID == u.needs.AccountsOf && a.Status() != account.StatusClosed {
+			open++
+		}
+	}
+	return open
+}
+
 func (u *memoryUnit) AddAccount(a *account.Account)             { u.accounts[a.ID] = a }
 func (u *memoryUnit) AddTransaction(t *account.Transaction)     { u.transactions[t.ID] = t }
 func (u *memoryUnit) AddPosting(id uuid.UUID, p ledger.Posting) { u.postings[id] = p }
@@ -322,6 +342,7 @@ func newBench(t testing.TB) *bench {
 		Ledger: b.store, Books: b.store, EventBus: b.bus,
 		Providers: accountsvc.Providers{Default: "mock", ByName: map[string]account.PaymentProvider{"mock": b.bank}},
 		Rates:     fixed.New(), Clock: func() time.Time { return b.now }, Log: slog.New(slog.DiscardHandler),
+		Limits: accountsvc.Limits{OpenDeposits: 10_000, Accounts: 10_000},
 	})
 	b.handler = accountsvc.NewPaymentEventHandler(b.svc)
 	t.Cleanup(func() { require.NoError(t, b.svc.Close(context.Background())) })

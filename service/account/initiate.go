@@ -65,6 +65,9 @@ func (s *Service) initiate(ctx context.Context, in initiation) (Outcome, error) 
 func (s *Service) begin(ctx context.Context, in initiation, id uuid.UUID, key *keyUse) (Outcome, error) {
 	var out Outcome
 	needs := account.Needs{Key: key.hash(), Transactions: []uuid.UUID{id}, Accounts: []uuid.UUID{in.call.AccountID}}
+	if in.kind == account.TypeDeposit {
+		needs.DepositsOf = in.call.UserID
+	}
 	err := s.withQuotes(ctx, func(q quotes) error {
 		return s.ledger.Do(ctx, needs, func(ctx context.Context, u account.UnitOfWork) error {
 			out = Outcome{}
@@ -89,6 +92,9 @@ func (s *Service) open(ctx context.Context, u account.UnitOfWork, in initiation,
 	if in.refusal != nil {
 		return in.refusal
 	}
+	if in.kind == account.TypeDeposit && u.OpenDeposits() >= s.limits.OpenDeposits {
+		return errTooManyOpenDeposits()
+	}
 	posted, conversion, err := q.convert(in.amount, a.Currency, in.rounding)
 	if err != nil {
 		return err
@@ -112,6 +118,12 @@ func (s *Service) open(ctx context.Context, u account.UnitOfWork, in initiation,
 	u.AddTransaction(t)
 	key.lock(u, now)
 	return s.bus.PublishPaymentEvent(ctx, event)
+}
+
+func errTooManyOpenDeposits() error {
+	limited := errs.New(errs.Limited, "too_many_open_deposits", "Too many deposits are open. Complete or cancel some first.")
+	limited.RetryAfter = time.Minute
+	return limited
 }
 
 // dryRunOf tells the balance as it would be once the payment is confirmed, and takes the unit of work back.

@@ -32,7 +32,7 @@ type AccountOutcome struct {
 	Replayed bool
 }
 
-// OpenAccount opens an account with nothing on it.
+// OpenAccount opens an account with nothing on it. errs.Refused "too_many_accounts" beyond Limits.Accounts.
 func (s *Service) OpenAccount(ctx context.Context, r OpenAccountRequest) (AccountOutcome, error) {
 	cur, err := currency.Parse(r.Currency)
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *Service) OpenAccount(ctx context.Context, r OpenAccountRequest) (Accoun
 		key = &keyUse{key: Key{Value: r.Key.Value, Fingerprint: r.Key.Fingerprint}, id: KeyHash(r.UserID, r.Key.Value), userID: r.UserID, resource: id, fence: 1}
 	}
 	var out AccountOutcome
-	err = s.ledger.Do(ctx, account.Needs{Key: key.hash(), Accounts: []uuid.UUID{id}}, func(_ context.Context, u account.UnitOfWork) error {
+	err = s.ledger.Do(ctx, account.Needs{Key: key.hash(), Accounts: []uuid.UUID{id}, AccountsOf: r.UserID}, func(_ context.Context, u account.UnitOfWork) error {
 		out = AccountOutcome{Account: a}
 		if _, ok := u.Account(id); ok {
 			return nil
@@ -64,6 +64,9 @@ func (s *Service) OpenAccount(ctx context.Context, r OpenAccountRequest) (Accoun
 			err := key.decide(record, s.now(), &before)
 			out = AccountOutcome{Answer: before.Answer, Replayed: true}
 			return err
+		}
+		if u.OpenAccounts() >= s.limits.Accounts {
+			return errs.New(errs.Refused, "too_many_accounts", "You have as many open accounts as one user may have. Close one first.")
 		}
 		u.AddAccount(a)
 		if key != nil {

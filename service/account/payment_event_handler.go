@@ -244,6 +244,7 @@ func (s *Service) settled(ctx context.Context, c *confirmation, started time.Tim
 	s.log.LogAttrs(ctx, slog.LevelInfo, "provider event applied", slog.String("transaction_id", t.ID.String()),
 		slog.String("provider", c.event.Provider), slog.String("event_id", c.event.EventID), slog.String("kind", string(c.event.Kind)),
 		slog.String("verdict", string(c.status)), slog.String("reason", c.reason), slog.String("status", string(t.Status())))
+	s.declined(ctx, c)
 	_, span := s.tracer.Start(s.paymentContext(ctx, t), "payment.confirm", trace.WithTimestamp(started))
 	span.End()
 }
@@ -332,10 +333,10 @@ func reasonOf(err error) string {
 
 // anotherBody says whether two webhooks came under one id that state different facts. What is around the fact may differ: the
 // bytes are only the shortest proof of sameness. A list tells an event in words of its own, and is the provider's answer to us: it
-// contradicts nothing.
+// contradicts nothing. Where the bytes of the first are erased, nothing is compared.
 func anotherBody(known, event account.PaymentReceivedEvent) bool {
 	return known.Cause == account.CauseWebhook && event.Cause == account.CauseWebhook &&
-		!bytes.Equal(known.Raw, event.Raw) && !known.SameFact(event)
+		len(known.Raw) > 0 && !bytes.Equal(known.Raw, event.Raw) && !known.SameFact(event)
 }
 
 func newIDs(n int) ([]uuid.UUID, error) {

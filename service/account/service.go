@@ -64,6 +64,9 @@ type Limits struct {
 	Calls int
 	// Tries is after how many failed attempts a stored event becomes a dead letter; 8.
 	Tries int
+	// OpenDeposits and Accounts are how many a user may have open at once; 50 and 100.
+	OpenDeposits int
+	Accounts     int
 	// ParkFor is how long an event for an unknown payment is kept looking; 72 h.
 	ParkFor time.Duration
 }
@@ -88,6 +91,12 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Tries == 0 {
 		l.Tries = 8
+	}
+	if l.OpenDeposits == 0 {
+		l.OpenDeposits = 50
+	}
+	if l.Accounts == 0 {
+		l.Accounts = 100
 	}
 	return l
 }

@@ -60,7 +60,7 @@ func (r Resealer) RunOnce(ctx context.Context) (int, error) {
 	})
 	if lost > 0 {
 		r.Alert("webhook_secret")
-		r.Log.ErrorContext(ctx, "signing secrets of webhook endpoints cannot be opened: is a JWT_SECRET missing?", "count", lost)
+		r.Log.ErrorContext(ctx, "signing secrets of webhook endpoints cannot be opened: is a DATA_KEY missing?", "count", lost)
 	}
 	if resealed > 0 {
 		r.Log.InfoContext(ctx, "signing secrets sealed under the newest secret", "count", resealed)

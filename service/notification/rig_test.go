@@ -21,6 +21,7 @@ import (
 	"florin/infra/database"
 	"florin/infra/database/databasetest"
 	"florin/infra/notify/webhook"
+	"florin/infra/vault"
 	"florin/pkg/eventbus"
 	"florin/service/notification"
 )
@@ -54,7 +55,7 @@ type bench struct {
 	t        *testing.T
 	db       *database.DB
 	store    *database.Webhooks
-	vault    *webhook.Vault
+	vault    *vault.Vault
 	clock    *clock
 	webhooks *notification.Webhooks
 	log      []eventbus.PositionedEvent // of payment events, in memory
@@ -74,7 +75,7 @@ func newBench(t *testing.T, db *database.DB) *bench {
 	b := &bench{t: t, db: db, store: database.NewWebhooks(db), clock: &clock{now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)},
 		outcomes: &outcomes{}, ada: uuid.New(), bob: uuid.New()}
 	var err error
-	b.vault, err = webhook.NewVault([]string{serverSecret})
+	b.vault, err = vault.New(vault.Keys(vault.Data, []string{serverSecret}))
 	require.NoError(t, err)
 	for name, id := range map[string]uuid.UUID{"ada": b.ada, "bob": b.bob} {
 		require.NoError(t, db.Writer().Exec(`INSERT INTO users (id, username, email, password_hash, created_at, updated_at) VALUES (?, ?, ?, 'x', ?, ?)`,

@@ -21,6 +21,7 @@ import (
 	"florin/domain/errs"
 	domain "florin/domain/notification"
 	"florin/infra/database"
+	"florin/infra/vault"
 	"florin/pkg/eventbus"
 	"florin/service/notification"
 )
@@ -292,24 +293,24 @@ func TestSecretsAreSealedAnew(t *testing.T) {
 			return n
 		}
 		require.Zero(t, count(), "they are under the newest")
-		require.NoError(t, b.vault.SetSecrets([]string{newer, serverSecret}))
+		require.NoError(t, b.vault.SetKeys(vault.Keys(vault.Data, []string{newer, serverSecret})))
 		require.Equal(t, 2, count())
 		require.Zero(t, count())
-		require.NoError(t, b.vault.SetSecrets([]string{newer}))
+		require.NoError(t, b.vault.SetKeys(vault.Keys(vault.Data, []string{newer})))
 		b.deposit(b.ada)
 		require.Equal(t, 1, b.run(b.worker))
 		assert.True(t, verifies(t, r.requests()[0], made.Secret), "it is the same secret")
 		assert.Empty(t, alerts)
 
 		// Somebody took a secret away too early: the operator hears of it, and nothing is lost.
-		require.NoError(t, b.vault.SetSecrets([]string{serverSecret}))
+		require.NoError(t, b.vault.SetKeys(vault.Keys(vault.Data, []string{serverSecret})))
 		require.Zero(t, count())
 		assert.Equal(t, []string{"webhook_secret"}, alerts)
 		b.deposit(b.ada)
 		require.Equal(t, 1, b.run(b.worker))
 		assert.Len(t, r.requests(), 1, "nothing leaves unsigned")
 		assert.Contains(t, b.deliveries(made.Endpoint)[1].Attempts[0].Failure, "secret is not available")
-		require.NoError(t, b.vault.SetSecrets([]string{newer}))
+		require.NoError(t, b.vault.SetKeys(vault.Keys(vault.Data, []string{newer})))
 		b.clock.Advance(time.Minute)
 		require.Equal(t, 1, b.run(b.worker))
 		assert.NotContains(t, log.String(), strings.TrimPrefix(made.Secret.Text(), "whsec_"))

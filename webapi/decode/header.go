@@ -7,6 +7,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"florin/domain/cards"
 	"florin/domain/errs"
 )
 
@@ -24,7 +25,8 @@ const MaxWait = 30 * time.Second
 const maxIdempotencyKey = 255
 
 // IdempotencyKey returns the key, empty when the header is missing. A key that is empty, longer than 255 characters, not
-// printable ASCII, or sent twice is refused with the code "invalid_idempotency_key".
+// printable ASCII, or sent twice is refused with the code "invalid_idempotency_key", one that holds a card's number with
+// "card_number": of the key a hash is kept, and a card's number can be found from its hash.
 func IdempotencyKey(c *fiber.Ctx) (string, error) {
 	values := c.Request().Header.PeekAll(HeaderIdempotencyKey)
 	switch len(values) {
@@ -42,6 +44,9 @@ func IdempotencyKey(c *fiber.Ctx) (string, error) {
 		if key[i] < 0x20 || key[i] > 0x7e {
 			return "", badKey("printable ASCII only")
 		}
+	}
+	if cards.Holds(key) {
+		return "", card(HeaderIdempotencyKey, "The key")
 	}
 	return key, nil
 }

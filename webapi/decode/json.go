@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/gofiber/fiber/v2"
 
+	"florin/domain/cards"
 	"florin/domain/errs"
 )
 
@@ -104,6 +105,9 @@ func inField(pointer jsontext.Pointer, code, message string) error {
 	name := strings.Join(names, ".")
 	if len(name) > maxName {
 		name = strings.ToValidUTF8(name[:maxName], "")
+	}
+	if cards.Holds(name) {
+		name = "?"
 	}
 	if name == "" {
 		return errs.New(errs.Malformed, code, "the body "+message)

@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"florin/domain/cards"
 	"florin/domain/errs"
 )
 
@@ -115,7 +116,7 @@ func canonicalID(name, text string) (uuid.UUID, error) {
 }
 
 func inQuery(name, code, message string) error {
-	if len(name) > maxName || !storable(name) {
+	if len(name) > maxName || !storable(name) || cards.Holds(name) {
 		name = "?"
 	}
 	return &errs.Error{Kind: errs.Malformed, Code: code, Message: "a parameter " + message,

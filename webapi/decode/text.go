@@ -26,8 +26,8 @@ func refuseNUL(body []byte) error {
 			return nil // the end: that it is JSON was seen before
 		}
 		if token.Kind() == '"' && !storable(token.String()) {
-			field := jsontext.Pointer("").AppendToken(fieldOf(decoder.StackPointer()))
-			return inField(field, "unstorable_text", "has the character U+0000, which no text may have")
+			field, _ := fieldOf(decoder.StackPointer())
+			return inField(jsontext.Pointer("").AppendToken(field), "unstorable_text", "has the character U+0000, which no text may have")
 		}
 	}
 }

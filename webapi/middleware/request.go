@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"florin/domain/account"
+	"florin/domain/cards"
 	"florin/domain/user"
 	"florin/webapi/decode"
 	"florin/webapi/problem"
@@ -18,7 +19,8 @@ import (
 
 const maxRequestID = 64
 
-// RequestID gives every request an id: the client's own when it is 1 to 64 safe characters, a new one otherwise.
+// RequestID gives every request an id: the client's own when it is 1 to 64 safe characters and no
+// card's number, for it is logged; a new one otherwise.
 func RequestID() fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		id := c.Get(problem.RequestIDHeader)
@@ -31,7 +33,7 @@ func RequestID() fiber.Handler {
 }
 
 func safeID(id string) bool {
-	if len(id) < 1 || len(id) > maxRequestID {
+	if len(id) < 1 || len(id) > maxRequestID || cards.Holds(id) {
 		return false
 	}
 	for i := range len(id) {

@@ -105,9 +105,25 @@ type intent struct {
 }
 
 type payFail struct {
-	Code        string `json:"code"`
-	DeclineCode string `json:"decline_code"`
-	Message     string `json:"message"`
+	Code          string        `json:"code"`
+	DeclineCode   string        `json:"decline_code"`
+	Message       string        `json:"message"`
+	PaymentMethod paymentMethod `json:"payment_method"`
+}
+
+type paymentMethod struct {
+	Card *struct {
+		Fingerprint string `json:"fingerprint"`
+	} `json:"card"`
+}
+
+// UnmarshalJSON reads the method where it came whole; an id alone says nothing of the card.
+func (m *paymentMethod) UnmarshalJSON(raw []byte) error {
+	if len(raw) == 0 || raw[0] != '{' {
+		return nil
+	}
+	type plain paymentMethod
+	return json.Unmarshal(raw, (*plain)(m))
 }
 
 func (i intent) kind() string { return i.Object }
@@ -267,6 +283,15 @@ func (i intent) report(at time.Time) (account.PaymentReport, error) {
 		r.Failure = i.failure()
 	}
 	return r, err
+}
+
+// card is Stripe's own name of the card that the last attempt failed with, "" where it is not told.
+func (i intent) card() string {
+	e := i.LastPaymentError
+	if e == nil || e.PaymentMethod.Card == nil || !validID(e.PaymentMethod.Card.Fingerprint) {
+		return ""
+	}
+	return e.PaymentMethod.Card.Fingerprint
 }
 
 // failure is why a canceled intent came to nothing: the last attempt's reason, unless somebody wanted it canceled.

@@ -153,6 +153,7 @@ func others(event account.PaymentReceivedEvent) account.PaymentReceivedEvent {
 func foreign(event account.PaymentReceivedEvent, code, why string) account.PaymentReceivedEvent {
 	event.Kind, event.Failure = account.ReceivedForeign, &account.Failure{Code: code, Message: why}
 	event.PaymentID, event.TransactionID, event.AccountID, event.Amount, event.Currency = "", uuid.Nil, uuid.Nil, 0, ""
+	event.Card = ""
 	return event
 }
 
@@ -220,7 +221,9 @@ func ofAttempt(e envelope, event *account.PaymentReceivedEvent) error {
 		return err
 	}
 	event.Kind = account.ReceivedAttemptFailed
-	return nil
+	i, err := object[intent](e)
+	event.Card = i.card()
+	return err
 }
 
 func ofSession(said string) func(envelope, *account.PaymentReceivedEvent) error {

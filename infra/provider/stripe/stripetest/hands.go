@@ -47,6 +47,16 @@ func (s *Server) Decline(intent, declineCode string) {
 	})
 }
 
+// DeclineCard is Decline with a card that Stripe calls by that name.
+func (s *Server) DeclineCard(intent, card string) {
+	s.do(intent, func(o object) {
+		o["status"] = "requires_payment_method"
+		o["last_payment_error"] = object{"type": "card_error", "code": "card_declined", "decline_code": "generic_decline", "message": "No.",
+			"payment_method": object{"id": "pm_" + card, "object": "payment_method", "type": "card", "card": object{"fingerprint": card}}}
+		s.emit("payment_intent.payment_failed", "", o)
+	})
+}
+
 // Process has the payer choose a method that takes days.
 func (s *Server) Process(intent string) {
 	s.do(intent, func(o object) {

@@ -1,4 +1,4 @@
-package webhook_test
+package vault_test
 
 import (
 	"strings"
@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"florin/infra/notify/webhook"
+	"florin/infra/vault"
 )
 
 const (
@@ -17,7 +17,7 @@ const (
 
 func TestVaultKeepsWhatItSeals(t *testing.T) {
 	t.Parallel()
-	v, err := webhook.NewVault([]string{older})
+	v, err := vault.New(vault.Keys(vault.Data, []string{older}))
 	require.NoError(t, err)
 	sealed, err := v.Seal([]byte("canary"), "endpoint 1")
 	require.NoError(t, err)
@@ -44,21 +44,46 @@ func TestVaultKeepsWhatItSeals(t *testing.T) {
 
 func TestVaultOpensWhatAnOlderSecretHasSealed(t *testing.T) {
 	t.Parallel()
-	v, err := webhook.NewVault([]string{older})
+	v, err := vault.New(vault.Keys(vault.Data, []string{older}))
 	require.NoError(t, err)
 	sealed, err := v.Seal([]byte("canary"), "it")
 	require.NoError(t, err)
 
-	require.NoError(t, v.SetSecrets([]string{newer, older}))
+	require.NoError(t, v.SetKeys(vault.Keys(vault.Data, []string{newer, older})))
 	plain, current, err := v.Open(sealed, "it")
 	require.NoError(t, err)
 	assert.Equal(t, "canary", string(plain))
 	assert.False(t, current, "it is to be sealed anew")
 
-	require.NoError(t, v.SetSecrets([]string{newer}))
+	require.NoError(t, v.SetKeys(vault.Keys(vault.Data, []string{newer})))
 	_, _, err = v.Open(sealed, "it")
 	require.Error(t, err)
-	require.Error(t, v.SetSecrets(nil))
-	_, err = webhook.NewVault(nil)
+	require.Error(t, v.SetKeys(nil))
+	_, err = vault.New(nil)
 	require.Error(t, err)
+}
+
+// TestS72_WhatTheTokensSecretSealedIsSealedAnew: secrets of webhooks from before there was a key of
+// their own.
+func TestS72_WhatTheTokensSecretSealedIsSealedAnew(t *testing.T) {
+	t.Parallel()
+	before, err := vault.New(vault.Keys(vault.Webhooks, []string{older}))
+	require.NoError(t, err)
+	sealed, err := before.Seal([]byte("canary"), "it")
+	require.NoError(t, err)
+	now, err := vault.New(append(vault.Keys(vault.Data, []string{newer}), vault.Keys(vault.Webhooks, []string{older})...))
+	require.NoError(t, err)
+	plain, current, err := now.Open(sealed, "it")
+	require.NoError(t, err)
+	assert.Equal(t, "canary", string(plain))
+	assert.False(t, current)
+	anew, err := now.Seal(plain, "it")
+	require.NoError(t, err)
+	assert.True(t, strings.HasPrefix(anew, now.Current()))
+	_, _, err = before.Open(anew, "it")
+	require.Error(t, err, "who has the secret of the tokens alone opens nothing")
+	same, err := vault.New(vault.Keys(vault.Data, []string{older}))
+	require.NoError(t, err)
+	_, _, err = same.Open(sealed, "it")
+	require.Error(t, err, "one text used for both makes two keys")
 }
