@@ -336,3 +336,34 @@ func TestF152_EventsOfAnotherProgram(t *testing.T) {
 		require.Zero(t, r.count("SELECT COUNT(*) FROM reviews"))
 	})
 }
+
+// TestF147_ASecondPaymentComesAndGoes: what waits of it is taken from there and comes back there, also where the event names no more than
+// the refund. A deposit whose client calls its source by our word is a deposit.
+func TestF147_ASecondPaymentComesAndGoes(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		r.foreign = true
+		boss := r.admin().token
+		c := r.user()
+		euros := c.open("EUR")
+		d := c.do("POST", "/account/"+euros+"/deposit", `{"amount":"100.00","currency":"EUR","money_source":"suspense"}`)
+		require.Equal(t, 202, d.status, "%s", d.body)
+		r.complete(d.text(t, "payment_id"))
+		id := d.text(t, "id")
+		c.await(id, "completed")
+		require.Equal(t, 200, r.webhook("evt_failed", event("payment.failed", d.text(t, "payment_id"), id, 10000, "EUR")))
+		r.advance(5 * time.Second)
+		r.until(func() bool { return strings.HasPrefix(r.inbox("evt_failed"), "quarantined") }, "the bank does not stand by it")
+		_, outcomes := r.decision(boss, r.reviewOf("failed_after_completed"))
+		require.Equal(t, []any{"dismiss"}, outcomes)
+
+		require.Equal(t, 200, r.webhook("evt_second", event("payment.completed", "pay_second", id, 4000, "EUR")))
+		require.Equal(t, 200, r.webhook("evt_back", part("payment.refunded", "pay_second", id, "refund_id", "re_second", 4000, "EUR")))
+		require.Zero(t, r.systemBalance("suspense", "EUR"))
+		require.Equal(t, 200, r.webhook("evt_again", part("refund.failed", "pay_second", "", "refund_id", "re_second", 4000, "EUR")))
+		require.Equal(t, "processed: refund_reversal", r.inbox("evt_again"))
+		require.EqualValues(t, 4000, r.systemBalance("suspense", "EUR"))
+		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
+		require.Equal(t, 200, r.settles(boss, r.reviewOf("second_capture"), "credit_account", euros).status)
+		require.Equal(t, "140.00 0.00 140.00", c.balance(euros))
+	})
+}

@@ -173,7 +173,7 @@ func (c *confirmation) giveBackParts(ctx context.Context, parts []*account.Trans
 		kind = account.TypeRefundReversal
 	}
 	for _, part := range parts {
-		if part.MoneySource == account.SourceSuspense {
+		if outOfPot(part) {
 			if err := c.backToSuspense(ctx, kind, part); err != nil {
 				return err
 			}

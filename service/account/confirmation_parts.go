@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"florin/domain/account"
 	"florin/domain/currency"
 	"florin/domain/fx"
@@ -179,17 +181,23 @@ func (c *confirmation) takenFor(kind account.Type) takenParts {
 // reversalOf is the transaction by which what f took has come back, nil for none.
 func reversalOf(u account.UnitOfWork, f *account.Transaction) *account.Transaction {
 	parent := f.ID
-	if f.MoneySource == account.SourceSuspense {
+	if outOfPot(f) {
 		parent = f.LinkedID
 	}
 	for _, r := range u.Followers(parent) {
 		switch {
 		case !reverses(r.Type) || r.Status() != account.PaymentStatusCompleted:
-		case f.MoneySource != account.SourceSuspense, r.PaymentID == f.PaymentID && r.Attempt == f.Attempt:
+		case !outOfPot(f), r.PaymentID == f.PaymentID && r.Attempt == f.Attempt:
 			return r
 		}
 	}
 	return nil
+}
+
+// outOfPot says whether a transaction was taken from money that belongs to nobody, or brought it back there. Of what its users ask for
+// the source is their own word, and means nothing here.
+func outOfPot(f *account.Transaction) bool {
+	return f.MoneySource == account.SourceSuspense && f.AccountID == uuid.Nil
 }
 
 // reverses says whether a transaction of the type brings back what a refund or a dispute took.
@@ -208,7 +216,7 @@ func unsettled(u account.UnitOfWork, of *account.Transaction, stands money.Money
 				step = money.Money.Add
 			}
 		case isReturn(f, of) && f.Status() != account.PaymentStatusFailed:
-		case f.MoneySource == account.SourceSuspense && reverses(f.Type):
+		case outOfPot(f) && reverses(f.Type):
 			step = money.Money.Add
 		default:
 			continue

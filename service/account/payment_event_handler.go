@@ -220,7 +220,14 @@ func (s *Service) resolve(ctx context.Context, event account.PaymentReceivedEven
 	if err != nil {
 		return uuid.Nil, err
 	}
-	return f.LinkedID, nil
+	if !outOfPot(f) {
+		return f.LinkedID, nil
+	}
+	from, err := s.reviews.FindAnyTransaction(ctx, f.LinkedID)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	return from.LinkedID, nil // the payment that the money came with
 }
 
 // settled tells the outside what the commit has done.

@@ -263,7 +263,7 @@ func (s *Service) takingAgain(u account.UnitOfWork, c reviewCase, ids []uuid.UUI
 	if of.Type == account.TypeRefund {
 		event.Kind = account.ReceivedRefunded
 	}
-	if of.MoneySource == account.SourceSuspense {
+	if outOfPot(of) {
 		if from, ok := u.Transaction(of.LinkedID); ok {
 			event.PaymentID = from.PaymentID
 		}
