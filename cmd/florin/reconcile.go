@@ -57,7 +57,8 @@ func (p *program) reconcileCommand() *cobra.Command {
 // errDrift ends a command whose finding was printed already.
 var errDrift = errors.New("our clearing accounts differ from a provider's own list")
 
-// errNotCompared ends a command that could not say whether anything differs, which was printed already.
+// errNotCompared ends a command that could not say whether anything differs, which was printed
+// already.
 var errNotCompared = errors.New("nothing was compared yet")
 
 func (p *program) reconcile(ctx context.Context, wait time.Duration, reason string) (err error) {
@@ -130,7 +131,8 @@ type comparedRun struct {
 	Differences int64     `json:"differences"`
 	Found       int64     `json:"found"`
 	Closed      int64     `json:"closed"`
-	// Compared is false where the run has seen nothing of a time that is over; its 0 differences mean nothing then.
+	// Compared is false where the run has seen nothing of a time that is over; its 0 differences
+	// mean nothing then.
 	Compared   bool       `json:"compared"`
 	CoversFrom *time.Time `json:"covers_from"`
 	CoversTo   *time.Time `json:"covers_to"`
@@ -157,9 +159,12 @@ func reconciled(ctx context.Context, store *database.Reconciliations, since time
 	}
 	for _, r := range runs {
 		if !r.EndedAt.Before(since) {
-			found.Runs = append(found.Runs, comparedRun{Provider: r.Provider, StartedAt: r.StartedAt, Matched: r.Matched, UnderWay: r.UnderWay,
-				Differences: r.Differences, Found: r.Found, Closed: r.Closed, Compared: r.Compared(),
-				CoversFrom: timeOrNil(r.CoversFrom), CoversTo: timeOrNil(r.CoversTo), ListUntil: timeOrNil(r.ListUntil)})
+			found.Runs = append(found.Runs, comparedRun{Provider: r.Provider,
+				StartedAt: r.StartedAt, Matched: r.Matched, UnderWay: r.UnderWay,
+				Differences: r.Differences, Found: r.Found, Closed: r.Closed,
+				Compared:   r.Compared(),
+				CoversFrom: timeOrNil(r.CoversFrom), CoversTo: timeOrNil(r.CoversTo),
+				ListUntil: timeOrNil(r.ListUntil)})
 		}
 	}
 	differences, err := store.FindDifferences(ctx, account.Page{Limit: listedAtOnce})
@@ -179,11 +184,14 @@ func timeOrNil(at time.Time) *time.Time {
 	return &at
 }
 
-// compared says whether something was compared, and no provider has movements of which nothing was: nobody knows whether it differs.
-// One that neither side has ever used keeps nobody waiting.
+// compared says whether something was compared, and no provider has movements of which nothing was:
+// nobody knows whether it differs. One that neither side has ever used keeps nobody waiting.
 func (c comparison) compared() bool {
 	return slices.ContainsFunc(c.Runs, func(r comparedRun) bool { return r.Compared }) &&
-		!slices.ContainsFunc(c.Runs, func(r comparedRun) bool { return !r.Compared && (r.UnderWay > 0 || r.Matched > 0) })
+		!slices.ContainsFunc(c.Runs, func(r comparedRun) bool {
+			return !r.Compared &&
+				(r.UnderWay > 0 || r.Matched > 0)
+		})
 }
 
 // span is the time of which the run speaks.
@@ -195,17 +203,21 @@ func (c comparison) table(w io.Writer) {
 	for _, r := range c.Runs {
 		switch {
 		case !r.Compared && r.UnderWay > 0:
-			fmt.Fprintf(w, "%-8s nothing compared yet: %d under way, too young to count\n", r.Provider, r.UnderWay)
+			fmt.Fprintf(w, "%-8s nothing compared yet: %d under way, too young to count\n",
+				r.Provider, r.UnderWay)
 		case !r.Compared:
 			fmt.Fprintf(w, "%-8s nothing compared yet\n", r.Provider)
 		default:
-			fmt.Fprintf(w, "%-8s %s  %d alike, %d differ (%d new), %d gone\n", r.Provider, r.span(), r.Matched, r.Differences, r.Found, r.Closed)
+			fmt.Fprintf(w, "%-8s %s  %d alike, %d differ (%d new), %d gone\n", r.Provider,
+				r.span(), r.Matched, r.Differences, r.Found, r.Closed)
 			if r.UnderWay > 0 {
-				fmt.Fprintf(w, "%-8s after that: %d under way, not compared yet\n", r.Provider, r.UnderWay)
+				fmt.Fprintf(w, "%-8s after that: %d under way, not compared yet\n", r.Provider,
+					r.UnderWay)
 			}
 		}
 		if r.ListUntil != nil {
-			fmt.Fprintf(w, "%-8s the provider's list reaches to %s\n", r.Provider, r.ListUntil.UTC().Format(time.RFC3339))
+			fmt.Fprintf(w, "%-8s the provider's list reaches to %s\n", r.Provider,
+				r.ListUntil.UTC().Format(time.RFC3339))
 		}
 	}
 	side := func(n *int64) string {
@@ -223,6 +235,7 @@ func (c comparison) table(w io.Writer) {
 	case c.compared():
 		fmt.Fprintln(w, "0 differences in the time that was compared")
 	default:
-		fmt.Fprintln(w, "nothing compared yet: run it again when the last movements are older than five minutes")
+		fmt.Fprintln(w,
+			"nothing compared yet: run it again when the last movements are older than five minutes")
 	}
 }

@@ -50,7 +50,8 @@ func (p *program) reviewsCommand() *cobra.Command {
 			return p.settleReview(c.Context(), args[0], outcome, credited, reason)
 		},
 	}
-	settle.Flags().StringVar(&outcome, "outcome", "", "credit_account, charge_account, take_back, return_to_payer, write_off or dismiss (required)")
+	settle.Flags().StringVar(&outcome, "outcome", "",
+		"credit_account, charge_account, take_back, return_to_payer, write_off or dismiss (required)")
 	settle.Flags().StringVar(&credited, "account", "", "the account that credit_account credits")
 	settle.Flags().StringVar(&reason, "reason", "", "why, for the audit (required)")
 	for _, name := range []string{"outcome", "reason"} {

@@ -88,7 +88,8 @@ func TestF68_PartialRefundsAreBookedEachOnce(t *testing.T) {
 		r.foreign = true
 		require.Equal(t, 200, r.webhook("evt_more", part("payment.refunded", payment, id, "refund_id", "re_more", 1, "EUR")))
 		require.Equal(t, "processed: refund", r.inbox("evt_more"))
-		require.EqualValues(t, 2, r.owed(dollars), "F147: a cent that no payment has brought is owed, rounded against the holder")
+		require.EqualValues(t, 2, r.owed(dollars),
+			"F147: a cent that no payment has brought is owed, rounded against the holder")
 	})
 }
 
@@ -219,14 +220,19 @@ func TestF73_TakenAboveCapturedIsOwedAndOfNothingIsQuarantined(t *testing.T) {
 		require.Empty(t, r.followers(id))
 		require.Equal(t, "60.00 0.00 60.00", c.balance(euros))
 
-		require.Equal(t, 200, r.webhook("evt_above", part("payment.refunded", payment, id, "refund_id", "re_above", 10001, "EUR")))
+		require.Equal(t, 200, r.webhook("evt_above", part("payment.refunded", payment, id,
+			"refund_id", "re_above", 10001, "EUR")))
 		require.Equal(t, "processed: refund", r.inbox("evt_above"))
 		require.Equal(t, "0.00 0.00 0.00", c.balance(euros))
-		require.EqualValues(t, 4001, r.owed(euros), "40.00 are spent, and a cent is more than was paid")
+		require.EqualValues(t, 4001, r.owed(euros),
+			"40.00 are spent, and a cent is more than was paid")
 		require.EqualValues(t, 1, r.alerts("refund_above_captured"))
-		require.Equal(t, 200, r.webhook("evt_disputed", part("payment.disputed", payment, id, "dispute_id", "dp_above", 10001, "EUR")))
+		require.Equal(t, 200, r.webhook("evt_disputed", part("payment.disputed", payment, id,
+			"dispute_id", "dp_above", 10001, "EUR")))
 		require.EqualValues(t, 4001+10001, r.owed(euros))
 		require.EqualValues(t, 1, r.alerts("dispute_above_captured"))
-		require.EqualValues(t, 3, r.count("SELECT COUNT(*) FROM reviews WHERE kind = 'receivable'"), "each of which has an outcome that books")
+		require.EqualValues(t, 3,
+			r.count("SELECT COUNT(*) FROM reviews WHERE kind = 'receivable'"),
+			"each of which has an outcome that books")
 	})
 }

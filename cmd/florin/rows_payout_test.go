@@ -212,7 +212,8 @@ func TestF124_SecondCaptureIsUnmatched(t *testing.T) {
 		require.Equal(t, []string{"unmatched completed 10000 10000"}, r.followers(id))
 		require.EqualValues(t, 1, r.alerts("second_capture"))
 		require.EqualValues(t, 1, r.count("SELECT COUNT(*) FROM reviews"))
-		// Given back, it is taken from where it waits and not from who was credited once. What is taken beyond it is owed.
+		// Given back, it is taken from where it waits and not from who was credited once. What is
+		// taken beyond it is owed.
 		require.Equal(t, 200, r.webhook("evt_back", part("payment.refunded", "pay_second", id, "refund_id", "re_second", 10000, "EUR")))
 		require.Zero(t, r.systemBalance("suspense", "EUR"))
 		require.Zero(t, r.owed(euros))
@@ -220,7 +221,8 @@ func TestF124_SecondCaptureIsUnmatched(t *testing.T) {
 		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
 		require.EqualValues(t, 10000, r.owed(euros))
 		require.EqualValues(t, 1, r.alerts("dispute_above_captured"))
-		require.Equal(t, 200, r.webhook("evt_third", part("payment.refunded", "pay_third", id, "refund_id", "re_third", 10000, "EUR")))
+		require.Equal(t, 200, r.webhook("evt_third", part("payment.refunded", "pay_third", id,
+			"refund_id", "re_third", 10000, "EUR")))
 		require.EqualValues(t, 1, r.alerts("refund_of_nothing"), "a payment that never came")
 	})
 }

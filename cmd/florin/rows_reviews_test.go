@@ -286,7 +286,8 @@ func TestF128_ReviewsAndReconciliationByCommand(t *testing.T) {
 		rename(payment)
 		code, _, stderr = command(t, environ, "reconcile", "--wait", "20s")
 		require.Zero(t, code, stderr)
-		require.EqualValues(t, 4, r.count("SELECT COUNT(*) FROM audit WHERE action = 'reconciliation.requested'"))
+		require.EqualValues(t, 4,
+			r.count("SELECT COUNT(*) FROM audit WHERE action = 'reconciliation.requested'"))
 	}, func(_ *Config, o *Options) { o.Reconcile.Look = 20 * time.Millisecond })
 }
 

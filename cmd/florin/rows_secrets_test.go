@@ -134,13 +134,15 @@ func (r *rig) everywhere(c *client, euros, secret string, told func(answer) answ
 	c.do("GET", "/account/"+url.PathEscape(secret), "")                         // a problem names the path it is about, to him who asked for it
 	c.do("GET", "/"+url.PathEscape(secret), "")
 	body := fmt.Sprintf(`{"type":"payment.completed","timestamp":%s,"data":{"payment_id":"pay_x","transaction_id":%s,"amount":1,"currency":%s}}`, quoted, quoted, quoted)
-	for status, header := range map[int]http.Header{200: r.sign("evt_unreadable", body), 400: with(r.sign("evt_forged", body), "webhook-signature", secret)} {
+	for status, header := range map[int]http.Header{200: r.sign("evt_unreadable", body),
+		400: with(r.sign("evt_forged", body), "webhook-signature", secret)} {
 		response, content := r.raw("POST", "/webhook/mock", []byte(body), header)
 		told(answer{response.StatusCode, response.Header, content})
 		require.Equal(r.t, status, response.StatusCode)
 	}
 	broken := body + "{"
-	response, content := r.raw("POST", "/webhook/mock", []byte(broken), r.sign("evt_malformed", broken))
+	response, content := r.raw("POST", "/webhook/mock", []byte(broken), r.sign("evt_malformed",
+		broken))
 	told(answer{response.StatusCode, response.Header, content})
 	require.Equal(r.t, 400, response.StatusCode)
 }

@@ -147,9 +147,14 @@ func TestF67_F70_F71_F73_StripeTakesBack(t *testing.T) {
 		r.stripe.FailRefund(dashboard)
 		come("90.00 0.00 90.00", "F69: one that fails comes back")
 
-		unknown := map[string]any{"id": "re_unknown", "object": "refund", "amount": 100, "currency": "eur", "status": "succeeded", "payment_intent": "pi_unknown", "charge": "ch_1"}
+		unknown := map[string]any{"id": "re_unknown", "object": "refund", "amount": 100,
+			"currency": "eur", "status": "succeeded", "payment_intent": "pi_unknown",
+			"charge": "ch_1"}
 		require.Equal(t, 200, r.hook(r.event("evt_unknown", "refund.created", unknown)))
-		r.until(func() bool { return strings.HasPrefix(r.verdictOf("evt_unknown"), "quarantined: ") }, "F73: what Stripe does not know either")
+		r.until(func() bool {
+			return strings.HasPrefix(r.verdictOf("evt_unknown"),
+				"quarantined: ")
+		}, "F73: what Stripe does not know either")
 		require.Equal(t, "90.00 0.00 90.00", c.balance(euros))
 
 		inquiry := r.stripe.Inquire(intent)

@@ -237,7 +237,9 @@ func TestF47_F54_F66_S50_StripeEventsThatAreNotOurs(t *testing.T) {
 		require.Equal(t, int64(6), r.alerts("foreign_event"))
 
 		stranger := r.stripe.NewAccount(true)
-		payout := map[string]any{"id": "po_1", "object": "payout", "amount": 1000, "currency": "eur", "status": "paid", "metadata": map[string]any{"florin_transaction_id": id}}
+		payout := map[string]any{"id": "po_1", "object": "payout", "amount": 1000,
+			"currency": "eur", "status": "paid",
+			"metadata": map[string]any{"florin_transaction_id": id}}
 		require.Equal(t, 200, r.hook(stripetest.Render("evt_stranger", "payout.paid", stranger, r.app.Clock(), payout)))
 		r.advance(5 * time.Second)
 		r.until(func() bool { return r.alerts("foreign_event") == 7 }, "an account that we never onboarded is told")

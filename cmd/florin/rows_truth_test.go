@@ -14,8 +14,9 @@ import (
 	"florin/infra/provider/stripe/stripetest"
 )
 
-// TestF132_AuthenticWebhooksThatAreNotForUs: Stripe's thin events, and whatever else is signed and nothing that we can use, are taken
-// once, with an alert; what is no JSON is refused and told in the log, without the body.
+// TestF132_AuthenticWebhooksThatAreNotForUs: Stripe's thin events, and whatever else is signed and
+// nothing that we can use, are taken once, with an alert; what is no JSON is refused and told in
+// the log, without the body.
 func TestF132_AuthenticWebhooksThatAreNotForUs(t *testing.T) {
 	var log journal
 	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
@@ -24,7 +25,9 @@ func TestF132_AuthenticWebhooksThatAreNotForUs(t *testing.T) {
 		for range 2 {
 			require.Equal(t, 200, r.hook([]byte(thin)))
 		}
-		require.Equal(t, "ignored: cannot be used: an event of another kind than those that carry their object", r.verdictOf("evt_65thin"))
+		require.Equal(t,
+			"ignored: cannot be used: an event of another kind than those that carry their object",
+			r.verdictOf("evt_65thin"))
 		require.EqualValues(t, 1, r.alerts("unusable_event"))
 		for i, body := range []string{"[]", `"payment"`, `{"type":7}`} {
 			require.Equal(t, 200, r.hook([]byte(body)), body)
@@ -40,16 +43,20 @@ func TestF132_AuthenticWebhooksThatAreNotForUs(t *testing.T) {
 		require.NotContains(t, log.String(), canary)
 
 		require.Equal(t, 200, r.webhook("evt_list", "[]"))
-		require.True(t, strings.HasPrefix(r.inbox("evt_list"), "ignored: cannot be used"), r.inbox("evt_list"))
-		lost := strings.Replace(event("payment.completed", "pay_1", "", 100, "EUR"), "100", `"100"`, 1)
+		require.True(t, strings.HasPrefix(r.inbox("evt_list"), "ignored: cannot be used"),
+			r.inbox("evt_list"))
+		lost := strings.Replace(event("payment.completed", "pay_1", "", 100, "EUR"), "100",
+			`"100"`, 1)
 		require.Equal(t, 200, r.webhook("evt_lost", lost))
-		require.Equal(t, "quarantined: an event that is not ours to book", r.inbox("evt_lost"), "money may have moved")
+		require.Equal(t, "quarantined: an event that is not ours to book", r.inbox("evt_lost"),
+			"money may have moved")
 	}, func(_ *Config, o *Options) {
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
 }
 
-// TestF133_NextActionEndsWithThePayment: in answers and at rest. A replay is the first answer, byte for byte.
+// TestF133_NextActionEndsWithThePayment: in answers and at rest. A replay is the first answer, byte
+// for byte.
 func TestF133_NextActionEndsWithThePayment(t *testing.T) {
 	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
 		c := r.user()
@@ -70,19 +77,22 @@ func TestF133_NextActionEndsWithThePayment(t *testing.T) {
 		r.becomes(gone, "failed")
 		for _, ended := range []string{id, gone} {
 			require.Zero(t, stored(ended))
-			for _, path := range []string{"/transaction/" + ended, "/account/" + euros + "/transactions", "/transaction/" + ended + "/timeline"} {
+			for _, path := range []string{"/transaction/" + ended,
+				"/account/" + euros + "/transactions", "/transaction/" + ended + "/timeline"} {
 				shown := c.do("GET", path, "")
 				require.Equal(t, 200, shown.status, path)
 				require.NotContains(t, string(shown.body), secret, path)
 			}
 			require.Nil(t, c.do("GET", "/transaction/"+ended, "").json(t)["next_action"])
 		}
-		require.Zero(t, r.count("SELECT COUNT(*) FROM payment_events WHERE payload LIKE ?", fmt.Sprintf("%%%s%%", secret)))
+		require.Zero(t, r.count("SELECT COUNT(*) FROM payment_events WHERE payload LIKE ?",
+			fmt.Sprintf("%%%s%%", secret)))
 		requireReplay(t, paid, c.deposit(euros, "10.00", "EUR", "Idempotency-Key", "one"))
 	})
 }
 
-// TestF160_RefundsOfYenInPieces: each yen of a deposit on an account of euros goes back by a request of its own.
+// TestF160_RefundsOfYenInPieces: each yen of a deposit on an account of euros goes back by a
+// request of its own.
 func TestF160_RefundsOfYenInPieces(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		c := r.user()
@@ -99,15 +109,18 @@ func TestF160_RefundsOfYenInPieces(t *testing.T) {
 			c.await(last.text(t, "id"), "completed")
 		}
 		require.Equal(t, "0.00 0.00 0.00", c.balance(euros))
-		require.Equal(t, credited, r.count("SELECT SUM(COALESCE(posted_amount, 0)) FROM transactions WHERE type = 'refund'"))
-		require.Positive(t, r.count("SELECT COUNT(*) FROM transactions WHERE type = 'refund' AND posted_amount IS NULL"), "one cost nothing")
-		require.Equal(t, "0.00", c.do("GET", "/transaction/"+r.column("SELECT id FROM transactions WHERE type = 'refund' AND posted_amount IS NULL")[0], "").text(t, "posted_amount"))
+		require.Equal(t, credited,
+			r.count("SELECT SUM(COALESCE(posted_amount, 0)) FROM transactions WHERE type = 'refund'"))
+		require.Positive(t,
+			r.count("SELECT COUNT(*) FROM transactions WHERE type = 'refund' AND posted_amount IS NULL"), "one cost nothing")
+		require.Equal(t, "0.00", c.do("GET",
+			"/transaction/"+r.column("SELECT id FROM transactions WHERE type = 'refund' AND posted_amount IS NULL")[0], "").text(t, "posted_amount"))
 		c.refund(id, `{"amount":"1"}`).refused(t, 409, "not_refundable")
 	})
 }
 
-// TestF147_F148_WhatTheBankTookBeyondThePayment: a dispute that is won and opened again when the payment is refunded. Both sides' books are
-// compared at the end.
+// TestF147_F148_WhatTheBankTookBeyondThePayment: a dispute that is won and opened again when the
+// payment is refunded. Both sides' books are compared at the end.
 func TestF147_F148_WhatTheBankTookBeyondThePayment(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		boss := r.admin().token
@@ -116,7 +129,8 @@ func TestF147_F148_WhatTheBankTookBeyondThePayment(t *testing.T) {
 		id, payment := c.paid(euros, "100.00", "EUR")
 		stands := func(balance string, owed int64, why string) {
 			t.Helper()
-			r.until(func() bool { return c.balance(euros) == balance && r.owed(euros) == owed }, "%s: %s owed %d", why, c.balance(euros), r.owed(euros))
+			r.until(func() bool { return c.balance(euros) == balance && r.owed(euros) == owed },
+				"%s: %s owed %d", why, c.balance(euros), r.owed(euros))
 			r.quiet()
 		}
 		r.done("/payments/"+payment+"/disputes", `{"amount":6000}`)
@@ -136,9 +150,11 @@ func TestF147_F148_WhatTheBankTookBeyondThePayment(t *testing.T) {
 		stands("50.00 0.00 50.00", 3000, "what was left of the payment is taken, the rest is owed")
 		require.EqualValues(t, 1, r.alerts("dispute_above_captured"))
 		require.EqualValues(t, 1, r.alerts("receivable"))
-		require.Equal(t, []string{"chargeback completed 3000 3000", "chargeback completed 3000 3000", "chargeback completed 6000 6000",
-			"chargeback completed 6000 6000", "refund completed 7000 7000"}, slices.DeleteFunc(slices.Sorted(slices.Values(r.followers(id))),
-			func(f string) bool { return strings.HasPrefix(f, "chargeback_reversal") }))
+		require.Equal(t, []string{"chargeback completed 3000 3000",
+			"chargeback completed 3000 3000", "chargeback completed 6000 6000",
+			"chargeback completed 6000 6000", "refund completed 7000 7000"},
+			slices.DeleteFunc(slices.Sorted(slices.Values(r.followers(id))),
+				func(f string) bool { return strings.HasPrefix(f, "chargeback_reversal") }))
 		c.transfer(euros, other, "1.00", "EUR").refused(t, 422, "account_in_debt")
 
 		review := r.reviewOf("receivable")
@@ -197,12 +213,14 @@ func TestF147_MoreThanWasPaid(t *testing.T) {
 		c := r.user()
 		dollars := c.open("USD")
 		id, payment := c.paid(dollars, "100.00", "EUR")
-		require.Equal(t, 200, r.webhook("evt_above", part("payment.refunded", payment, id, "refund_id", "re_above", 10200, "EUR")))
+		require.Equal(t, 200, r.webhook("evt_above", part("payment.refunded", payment, id,
+			"refund_id", "re_above", 10200, "EUR")))
 		require.Equal(t, "processed: refund", r.inbox("evt_above"))
 		require.Equal(t, "0.00 0.00 0.00", c.balance(dollars))
 		owed := r.owed(dollars)
 		require.Positive(t, owed, "the 2.00 EUR, in dollars")
-		require.Equal(t, 200, r.webhook("evt_disputed", part("payment.disputed", payment, id, "dispute_id", "dp_above", 10000, "EUR")))
+		require.Equal(t, 200, r.webhook("evt_disputed", part("payment.disputed", payment, id,
+			"dispute_id", "dp_above", 10000, "EUR")))
 		require.Greater(t, r.owed(dollars), owed)
 		for range 2 {
 			id := r.column("SELECT id FROM reviews WHERE kind = 'receivable' AND status = 'open'")[0]
@@ -214,7 +232,8 @@ func TestF147_MoreThanWasPaid(t *testing.T) {
 	})
 }
 
-// TestF148_LostAfterWonWithoutProof: a person takes the money back, once; the event that proves it later is known.
+// TestF148_LostAfterWonWithoutProof: a person takes the money back, once; the event that proves it
+// later is known.
 func TestF148_LostAfterWonWithoutProof(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		r.foreign = true
@@ -222,8 +241,10 @@ func TestF148_LostAfterWonWithoutProof(t *testing.T) {
 		c := r.user()
 		euros := c.open("EUR")
 		id, payment := c.paid(euros, "100.00", "EUR")
-		for i, kind := range []string{"payment.disputed", "payment.dispute_won", "payment.dispute_lost", "payment.dispute_lost"} {
-			require.Equal(t, 200, r.webhook(fmt.Sprint("evt_", i), part(kind, payment, id, "dispute_id", "dp_1", 6000, "EUR")))
+		for i, kind := range []string{"payment.disputed", "payment.dispute_won",
+			"payment.dispute_lost", "payment.dispute_lost"} {
+			require.Equal(t, 200, r.webhook(fmt.Sprint("evt_", i), part(kind, payment, id,
+				"dispute_id", "dp_1", 6000, "EUR")))
 		}
 		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
 		require.EqualValues(t, 1, r.alerts("taken_again"))
@@ -233,7 +254,8 @@ func TestF148_LostAfterWonWithoutProof(t *testing.T) {
 		require.Equal(t, 200, r.settles(boss, review, "take_back", "").status)
 		require.Equal(t, "40.00 0.00 40.00", c.balance(euros))
 		r.settledOnce(boss, review)
-		again := strings.Replace(part("payment.disputed", payment, id, "dispute_id", "dp_1", 6000, "EUR"), `"amount"`, `"turn":2,"amount"`, 1)
+		again := strings.Replace(part("payment.disputed", payment, id, "dispute_id", "dp_1", 6000,
+			"EUR"), `"amount"`, `"turn":2,"amount"`, 1)
 		require.Equal(t, 200, r.webhook("evt_proof", again))
 		require.Equal(t, "processed: effect already applied", r.inbox("evt_proof"))
 		require.Equal(t, "40.00 0.00 40.00", c.balance(euros))
@@ -276,7 +298,8 @@ func TestF153_StripeRefundThatWasNeverMade(t *testing.T) {
 		euros := c.open("EUR")
 		_, intent := r.settled(c, euros, "100.00", "EUR")
 		refund := func(event, kind, status string) {
-			require.Equal(t, 200, r.hook(r.event(event, kind, map[string]any{"id": "re_1", "object": "refund", "amount": 3000, "currency": "eur",
+			require.Equal(t, 200, r.hook(r.event(event, kind, map[string]any{"id": "re_1",
+				"object": "refund", "amount": 3000, "currency": "eur",
 				"status": status, "payment_intent": intent, "charge": "ch_1"})))
 		}
 		refund("evt_begun", "refund.created", "pending")
@@ -288,8 +311,9 @@ func TestF153_StripeRefundThatWasNeverMade(t *testing.T) {
 	})
 }
 
-// TestF152_EventsOfAnotherProgram: a sale that nobody here began, with all that follows it, is counted and is nobody's work; and a
-// payment of ours is never taken for one, also where our call that made it had no answer.
+// TestF152_EventsOfAnotherProgram: a sale that nobody here began, with all that follows it, is
+// counted and is nobody's work; and a payment of ours is never taken for one, also where our call
+// that made it had no answer.
 func TestF152_EventsOfAnotherProgram(t *testing.T) {
 	eachStripeRig(t, func(t *testing.T, r *stripeRig) {
 		c := r.user()
@@ -308,16 +332,22 @@ func TestF152_EventsOfAnotherProgram(t *testing.T) {
 		r.stripe.CloseDispute(r.stripe.Dispute(sale), true)
 		r.stripe.PayOwner(3000, "eur")
 		stranger := r.stripe.NewAccount(true)
-		theirs := map[string]any{"id": "po_1", "object": "payout", "amount": 1000, "currency": "eur", "status": "paid", "metadata": map[string]any{}}
-		require.Equal(t, 200, r.hook(stripetest.Render("evt_theirs", "payout.paid", stranger, r.app.Clock(), theirs)))
+		theirs := map[string]any{"id": "po_1", "object": "payout", "amount": 1000,
+			"currency": "eur", "status": "paid", "metadata": map[string]any{}}
+		require.Equal(t, 200, r.hook(stripetest.Render("evt_theirs", "payout.paid", stranger,
+			r.app.Clock(), theirs)))
 		calm()
-		require.Zero(t, r.count("SELECT COUNT(*) FROM reviews"), r.column("SELECT kind || ' ' || detail FROM reviews"))
-		require.Empty(t, r.column("SELECT type || ' ' || status || ' ' || reason FROM inbox WHERE status NOT IN ('ignored', 'processed')"))
+		require.Zero(t, r.count("SELECT COUNT(*) FROM reviews"),
+			r.column("SELECT kind || ' ' || detail FROM reviews"))
+		require.Empty(t,
+			r.column("SELECT type || ' ' || status || ' ' || reason FROM inbox WHERE status NOT IN ('ignored', 'processed')"))
 		require.Zero(t, r.count("SELECT COUNT(*) FROM transactions"))
-		require.GreaterOrEqual(t, r.metric(`florin_provider_events_total{provider="stripe",verdict="foreign"}`), int64(8))
+		require.GreaterOrEqual(t,
+			r.metric(`florin_provider_events_total{provider="stripe",verdict="foreign"}`), int64(8))
 		require.Equal(t, "ignored: foreign: begun by nobody here", r.verdictOf("evt_theirs"))
 
-		// Ours, whose making was never answered. A refund at the Dashboard names the intent alone, and comes first.
+		// Ours, whose making was never answered. A refund at the Dashboard names the intent alone,
+		// and comes first.
 		r.stripe.Inject("/v1/payment_intents", stripetest.LoseReply)
 		d := c.deposit(euros, "10.00", "EUR")
 		require.Equal(t, "initiated", d.text(t, "status"))
@@ -334,5 +364,44 @@ func TestF152_EventsOfAnotherProgram(t *testing.T) {
 		r.until(func() bool { r.advance(time.Second); return c.balance(euros) == "6.00 0.00 6.00" }, "the refund finds its payment")
 		calm()
 		require.Zero(t, r.count("SELECT COUNT(*) FROM reviews"))
+	})
+}
+
+// TestF147_ASecondPaymentComesAndGoes: what waits of it is taken from there and comes back there,
+// also where the event names no more than the refund. A deposit whose client calls its source by
+// our word is a deposit.
+func TestF147_ASecondPaymentComesAndGoes(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		r.foreign = true
+		boss := r.admin().token
+		c := r.user()
+		euros := c.open("EUR")
+		d := c.do("POST", "/account/"+euros+"/deposit",
+			`{"amount":"100.00","currency":"EUR","money_source":"suspense"}`)
+		require.Equal(t, 202, d.status, "%s", d.body)
+		r.complete(d.text(t, "payment_id"))
+		id := d.text(t, "id")
+		c.await(id, "completed")
+		require.Equal(t, 200, r.webhook("evt_failed", event("payment.failed", d.text(t,
+			"payment_id"), id, 10000, "EUR")))
+		r.advance(5 * time.Second)
+		r.until(func() bool { return strings.HasPrefix(r.inbox("evt_failed"), "quarantined") },
+			"the bank does not stand by it")
+		_, outcomes := r.decision(boss, r.reviewOf("failed_after_completed"))
+		require.Equal(t, []any{"dismiss"}, outcomes)
+
+		require.Equal(t, 200, r.webhook("evt_second", event("payment.completed", "pay_second", id,
+			4000, "EUR")))
+		require.Equal(t, 200, r.webhook("evt_back", part("payment.refunded", "pay_second", id,
+			"refund_id", "re_second", 4000, "EUR")))
+		require.Zero(t, r.systemBalance("suspense", "EUR"))
+		require.Equal(t, 200, r.webhook("evt_again", part("refund.failed", "pay_second", "",
+			"refund_id", "re_second", 4000, "EUR")))
+		require.Equal(t, "processed: refund_reversal", r.inbox("evt_again"))
+		require.EqualValues(t, 4000, r.systemBalance("suspense", "EUR"))
+		require.Equal(t, "100.00 0.00 100.00", c.balance(euros))
+		require.Equal(t, 200, r.settles(boss, r.reviewOf("second_capture"), "credit_account",
+			euros).status)
+		require.Equal(t, "140.00 0.00 140.00", c.balance(euros))
 	})
 }

@@ -13,7 +13,6 @@ var reasons = map[string]string{
 	"S33": "there are no daily limits",
 	"S40": "the triggers are I14; the role without DDL is a document's advice",
 	"S52": "the audit is append-only (I14); its rows are tested with the commands and routes that write them, without a number",
-	"S53": "go mod verify and govulncheck need the network, which no test may",
 	"S54": "by reading: all come of crypto/rand",
 	"S55": "by reading: every sort and filter is from an allow-list, and every value is bound",
 	"S56": "make race runs everything under the detector; leaks are looked for at the end of every whole-program test",

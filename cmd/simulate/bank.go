@@ -264,7 +264,8 @@ func (b *bank) move() string {
 		b.settle(p, "completed")
 	case p.State == "failed" && b.random.IntN(10) == 0:
 		b.settle(p, "completed")
-	case p.State == "completed" && p.after == 0 && (p.Came() <= p.Amount || !p.out) && b.random.IntN(3) == 0:
+	case p.State == "completed" && p.after == 0 && (p.Came() <= p.Amount || !p.out) &&
+		b.random.IntN(3) == 0:
 		b.part(p)
 	default:
 		return "the bank rests"
@@ -301,7 +302,8 @@ func (b *bank) part(p *payment) {
 	default:
 		b.dispute(p, ref, amount)
 	}
-	if len(p.Refunds) > 0 && b.random.IntN(4) == 0 { // what was refunded is disputed too: more is taken than came
+	// what was refunded is disputed too: more is taken than came
+	if len(p.Refunds) > 0 && b.random.IntN(4) == 0 {
 		b.dispute(p, ref+"-dispute", p.Came())
 	}
 }

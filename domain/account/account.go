@@ -66,8 +66,8 @@ type State struct {
 	LastEntryAt time.Time
 }
 
-// Happening is what an operation did to an account, until a persistence handler pulls it. Entry, less Debt, and Apart add up to
-// the whole amount of the operation.
+// Happening is what an operation did to an account, until a persistence handler pulls it. Entry,
+// less Debt, and Apart add up to the whole amount of the operation.
 type Happening struct {
 	Kind          HappeningKind
 	TransactionID uuid.UUID
@@ -212,18 +212,22 @@ func (a *Account) TakeBack(transactionID uuid.UUID, amount money.Money, now time
 	return a.post(change{kind: TakenBack, transactionID: transactionID, amount: debit, debt: short}, now)
 }
 
-// Owe has the account owe an amount that is none of what it was credited with. The balance does not change.
+// Owe has the account owe an amount that is none of what it was credited with. The balance does not
+// change.
 func (a *Account) Owe(transactionID uuid.UUID, amount money.Money, now time.Time) error {
-	return a.post(change{kind: TakenBack, transactionID: transactionID, amount: money.Zero(a.Currency), debt: amount, apart: money.Zero(a.Currency)}, now)
+	return a.post(change{kind: TakenBack, transactionID: transactionID,
+		amount: money.Zero(a.Currency), debt: amount, apart: money.Zero(a.Currency)}, now)
 }
 
-// PayDebt takes an amount of what the account owes from its balance: ErrInsufficientFunds where not that much is available.
+// PayDebt takes an amount of what the account owes from its balance: ErrInsufficientFunds where not
+// that much is available.
 func (a *Account) PayDebt(transactionID uuid.UUID, amount money.Money, now time.Time) error {
 	less, err := amount.Neg()
 	if err != nil {
 		return fmt.Errorf("pay debt: %w", err)
 	}
-	return a.post(change{kind: DebtPaid, transactionID: transactionID, amount: less, debt: less, apart: money.Zero(a.Currency)}, now)
+	return a.post(change{kind: DebtPaid, transactionID: transactionID, amount: less, debt: less,
+		apart: money.Zero(a.Currency)}, now)
 }
 
 // Forgive takes an amount off what the account owes. The balance does not change.

@@ -108,8 +108,9 @@ const (
 	// ReceivedForeign is an authentic event that is not ours to book: of the other mode, test or live, or of an account that we
 	// never onboarded. Type and Failure say why. It is quarantined with an alert.
 	ReceivedForeign ReceivedKind = "foreign"
-	// ReceivedIgnored is an authentic event of a type that moves nothing here, or that is not made for us. It is stored as
-	// ignored; with a Failure, which says what cannot be used of it, there is an alert too.
+	// ReceivedIgnored is an authentic event of a type that moves nothing here, or that is not made
+	// for us. It is stored as ignored; with a Failure, which says what cannot be used of it, there
+	// is an alert too.
 	ReceivedIgnored ReceivedKind = "ignored"
 )
 
@@ -129,10 +130,12 @@ type PaymentReceivedEvent struct {
 	AccountID uuid.UUID
 	// Ref is the refund, dispute or fee that the fact is about, "" where the payment itself is.
 	Ref string
-	// Turn tells one time of a fact from the next, where the same thing can happen, be undone and happen again: 1, 2, … as
-	// the provider's own record proves it, 0 where it does not say, which is taken for the first.
+	// Turn tells one time of a fact from the next, where the same thing can happen, be undone and
+	// happen again: 1, 2, … as the provider's own record proves it, 0 where it does not say, which
+	// is taken for the first.
 	Turn int
-	// Owner is what the provider's objects say of whose the payment is, where they name no transaction of ours.
+	// Owner is what the provider's objects say of whose the payment is, where they name no
+	// transaction of ours.
 	Owner Owner
 	// FollowID is our own id of the refund, where we started it; uuid.Nil otherwise.
 	FollowID uuid.UUID
@@ -157,19 +160,23 @@ type Owner string
 // The owners.
 const (
 	OwnerUnsaid Owner = "" // the provider has one customer, or it does not say
-	// OwnerOther: the payment itself carries no id of ours, and whatever we begin carries one. Another program on the same
-	// account at the provider has begun it.
+	// OwnerOther: the payment itself carries no id of ours, and whatever we begin carries one.
+	// Another program on the same account at the provider has begun it.
 	OwnerOther Owner = "other"
 	// OwnerAsk: the event does not show the payment, and PaymentProvider.Consult tells whose it is.
 	OwnerAsk Owner = "ask"
 )
 
-// SameFact says whether two events that came under one id state the same. What the provider writes around it, such as how
-// often it is still to be delivered or in which version it is rendered, is no part of it.
+// SameFact says whether two events that came under one id state the same. What the provider writes
+// around it, such as how often it is still to be delivered or in which version it is rendered, is
+// no part of it.
 func (e PaymentReceivedEvent) SameFact(other PaymentReceivedEvent) bool {
-	sameFailure := (e.Failure == nil) == (other.Failure == nil) && (e.Failure == nil || *e.Failure == *other.Failure)
-	return sameFailure && e.Kind == other.Kind && e.Type == other.Type && e.PaymentID == other.PaymentID &&
-		e.TransactionID == other.TransactionID && e.AccountID == other.AccountID && e.Ref == other.Ref && e.Turn == other.Turn &&
+	sameFailure := (e.Failure == nil) == (other.Failure == nil) &&
+		(e.Failure == nil || *e.Failure == *other.Failure)
+	return sameFailure && e.Kind == other.Kind && e.Type == other.Type &&
+		e.PaymentID == other.PaymentID &&
+		e.TransactionID == other.TransactionID && e.AccountID == other.AccountID &&
+		e.Ref == other.Ref && e.Turn == other.Turn &&
 		e.FollowID == other.FollowID && e.Amount == other.Amount && e.Currency == other.Currency
 }
 

@@ -29,7 +29,8 @@ var (
 	// ErrWebhookOutOfTime goes with ErrWebhookNotAuthentic where the signature holds and only the time does not: our clock is
 	// wrong, or the provider's, or somebody sends an old webhook again.
 	ErrWebhookOutOfTime = errors.New("the time of the webhook is outside of the window")
-	// ErrWebhookMalformed is an authentic webhook that is not even JSON. What else cannot be used is an event that says so.
+	// ErrWebhookMalformed is an authentic webhook that is not even JSON. What else cannot be used
+	// is an event that says so.
 	ErrWebhookMalformed = errors.New("webhook cannot be parsed")
 )
 

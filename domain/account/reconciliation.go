@@ -81,15 +81,16 @@ type ReconciliationRun struct {
 	UnderWay           int64 // differences that are too young to count
 	Differences        int64 // that are there, the new ones among them
 	Found, Closed      int64 // differences that are new, and those that are gone
-	// CoversFrom and CoversTo are the time that was compared: from the oldest movement of either side to where what is under way
-	// begins. Zero where neither side has moved anything, and in runs of older programs.
+	// CoversFrom and CoversTo are the time that was compared: from the oldest movement of either
+	// side to where what is under way begins. Zero where neither side has moved anything, and in
+	// runs of older programs.
 	CoversFrom, CoversTo time.Time
 	// ListUntil is the time of the newest movement in the provider's list, zero where it is empty.
 	ListUntil time.Time
 }
 
-// Compared says whether the run has compared anything of a time that is over. Where it has not, that it found no difference means
-// nothing.
+// Compared says whether the run has compared anything of a time that is over. Where it has not,
+// that it found no difference means nothing.
 func (r ReconciliationRun) Compared() bool {
 	return !r.CoversFrom.IsZero() && r.CoversFrom.Before(r.CoversTo) && r.Matched+r.Differences > 0
 }

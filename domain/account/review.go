@@ -18,8 +18,9 @@ const (
 	ReviewSettled ReviewStatus = "settled"
 )
 
-// ReviewReceivable is the kind of a review of what an account owes, ReviewDrift that of a difference to a provider's own list, and
-// ReviewTakenAgain that of money that is said to be taken again after it had come back.
+// ReviewReceivable is the kind of a review of what an account owes, ReviewDrift that of a
+// difference to a provider's own list, and ReviewTakenAgain that of money that is said to be taken
+// again after it had come back.
 const (
 	ReviewReceivable = "receivable"
 	ReviewDrift      = "drift"

@@ -117,7 +117,8 @@ const (
 	InboxQuarantined InboxStatus = "quarantined"
 	InboxDead        InboxStatus = "dead"
 	InboxDiscarded   InboxStatus = "discarded"
-	// InboxForeign is how an event of another program on the same account at the provider is counted. Its row is ignored.
+	// InboxForeign is how an event of another program on the same account at the provider is
+	// counted. Its row is ignored.
 	InboxForeign InboxStatus = "foreign"
 )
 

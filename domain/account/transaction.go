@@ -35,12 +35,12 @@ const (
 // ProviderInternal is the label of a transaction that asks no provider.
 const ProviderInternal = "internal"
 
-// What follows a payment names in MoneySource where its money comes from, where that is not the payment itself. Only what comes
-// of the payment counts against what the payment has brought.
+// What follows a payment names in MoneySource where its money comes from, where that is not the
+// payment itself. Only what comes of the payment counts against what the payment has brought.
 const (
 	SourceSuspense   = "suspense"   // what came with the payment and belongs to nobody yet
 	SourceReceivable = "receivable" // nothing of the payment was left: the account owes it
-	SourceBalance    = "balance"    // nothing of the payment was left, and the account has paid for it
+	SourceBalance    = "balance"    // nothing of it was left, and the account has paid for it
 )
 
 // ErrIllegalMove is a move that the state machine does not have.
@@ -153,7 +153,8 @@ func (t *Transaction) Direction(accountID uuid.UUID) string {
 	case TypeDeposit, TypeRefundReversal, TypeChargebackReversal, TypePayoutReturn:
 		return "in"
 	case TypeCorrection:
-		if t.IsSettlement() && t.MoneySource == "" { // what a provider corrects is taken back, what we settle is given
+		// what a provider corrects is taken back, what we settle is given
+		if t.IsSettlement() && t.MoneySource == "" {
 			return "in"
 		}
 	case TypeTransfer:
@@ -192,7 +193,8 @@ func (t *Transaction) Move(to PaymentStatus, now time.Time, cause Cause, failure
 	t.status, t.failure, t.UpdatedAt = to, failure, at
 	t.version++
 	if to.Terminal() {
-		// Nobody can act on a payment that has ended, and what they would have acted with is a secret.
+		// Nobody can act on a payment that has ended, and what they would have acted with is a
+		// secret.
 		t.NextAttemptAt, t.NextAction = time.Time{}, nil
 	}
 	if to == PaymentStatusCompleted {

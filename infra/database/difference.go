@@ -34,7 +34,8 @@ func (runRow) TableName() string { return "reconciliation_runs" }
 func runToRow(r account.ReconciliationRun) runRow {
 	return runRow{ID: r.ID, Provider: r.Provider, Started: momentOf(r.StartedAt), Ended: momentOf(r.EndedAt), Matched: r.Matched,
 		UnderWay: r.UnderWay, Differences: r.Differences, Found: r.Found, Closed: r.Closed,
-		CoversFrom: momentOf(r.CoversFrom), CoversTo: momentOf(r.CoversTo), ListUntil: momentOf(r.ListUntil)}
+		CoversFrom: momentOf(r.CoversFrom), CoversTo: momentOf(r.CoversTo),
+		ListUntil: momentOf(r.ListUntil)}
 }
 
 func (r runRow) toRun() (account.ReconciliationRun, error) {

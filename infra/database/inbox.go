@@ -110,7 +110,8 @@ func (r inboxRow) toRecord() (*account.InboxRecord, error) {
 	event := account.PaymentReceivedEvent{
 		Provider: r.Provider, EventID: r.EventID, Kind: account.ReceivedKind(r.Kind), Type: r.Type, PaymentID: r.PaymentID,
 		TransactionID: uuid.UUID(r.TransactionID), Ref: stored.Ref, Amount: stored.Amount, Currency: stored.Currency, OccurredAt: stored.OccurredAt,
-		Card: stored.Card, Turn: stored.Turn, Owner: account.Owner(stored.Owner), Cause: account.Cause(stored.Cause), Raw: stored.RawBytes,
+		Card: stored.Card, Turn: stored.Turn, Owner: account.Owner(stored.Owner), Cause: account.Cause(stored.Cause),
+		Raw: stored.RawBytes,
 	}
 	var errAccount, errFollow error
 	event.AccountID, errAccount = idFromText(stored.AccountID)

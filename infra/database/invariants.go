@@ -97,8 +97,8 @@ func moneyInvariants() []invariant {
 const capturedSQL = `CASE WHEN p.received_amount < p.amount THEN p.received_amount ELSE p.amount END`
 
 // takenBackSQL finds the payments p, of those named, of which more was taken back than was captured, or not all of what was posted
-// although all of the payment was. What a provider took beyond a payment names another source than the payment, is owed by the account
-// (I3, I22) and counts against nothing here.
+// although all of the payment was. What a provider took beyond a payment names another source than
+// the payment, is owed by the account (I3, I22) and counts against nothing here.
 func takenBackSQL(named string) string {
 	reversed := func(column string) string {
 		return `COALESCE((SELECT SUM(` + column + `) FROM transactions r WHERE r.status = 'completed' AND r.type IN ('refund_reversal', 'chargeback_reversal')

@@ -35,7 +35,8 @@ var (
 
 	transactionUpdate = updateOf(transactionTable, "id", []string{"version", "status"}, []string{
 		"status", "version", "posted_amount", "posted_currency", "counterparty_amount", "counterparty_currency", "received_amount",
-		"conversion", "payment_id", "next_action", "money_source", "failure_code", "failure_message", "attempt", "tries", "fence",
+		"conversion", "payment_id", "next_action", "money_source", "failure_code",
+		"failure_message", "attempt", "tries", "fence",
 		"next_attempt_at", "expires_at", "updated_at", "completed_at"})
 	holdUpdate = updateOf(holdTable, "transaction_id", []string{"status"}, []string{"captured", "released", "status", "ended_at"})
 	keyUpdate  = updateOf(keyTable, "key_hash", []string{"fence", "finished_at"}, []string{

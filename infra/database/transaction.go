@@ -153,7 +153,8 @@ func (r transactionRow) decode(t *account.Transaction) (err error) {
 		}
 		t.Conversion = &conversion
 	}
-	if r.NextAction != "" && !account.PaymentStatus(r.Status).Terminal() { // an older program may have left it there
+	// an older program may have left it there
+	if r.NextAction != "" && !account.PaymentStatus(r.Status).Terminal() {
 		t.NextAction = new(account.NextAction)
 		if err := json.Unmarshal([]byte(r.NextAction), t.NextAction); err != nil {
 			return fmt.Errorf("next action: %w", err)
@@ -187,7 +188,8 @@ func (r transactionRow) target() (account.ExternalTarget, error) {
 func (r transactionRow) settled(now transactionRow) transactionRow {
 	r.Status, r.Version, r.PostedAmount, r.PostedCurrency = now.Status, now.Version, now.PostedAmount, now.PostedCurrency
 	r.CounterpartyAmount, r.CounterpartyCurrency, r.ReceivedAmount = now.CounterpartyAmount, now.CounterpartyCurrency, now.ReceivedAmount
-	r.Conversion, r.PaymentID, r.NextAction, r.MoneySource = now.Conversion, now.PaymentID, now.NextAction, now.MoneySource
+	r.Conversion, r.PaymentID, r.NextAction, r.MoneySource = now.Conversion, now.PaymentID,
+		now.NextAction, now.MoneySource
 	r.FailureCode, r.FailureMessage, r.Attempt, r.Tries, r.Fence = now.FailureCode, now.FailureMessage, now.Attempt, now.Tries, now.Fence
 	r.NextAttemptAt, r.ExpiresAt, r.Updated, r.Completed = now.NextAttemptAt, now.ExpiresAt, now.Updated, now.Completed
 	return r

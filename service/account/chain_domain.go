@@ -27,13 +27,15 @@ func (transferOperation) Handle(_ context.Context, op *Operation) error {
 	return op.Account.Transfer(op.Destination, op.Transaction.ID, op.Debit, op.Credit, op.Now)
 }
 
-// refundOperation turns the refund's hold into a debit. A piece that costs the account nothing has none.
+// refundOperation turns the refund's hold into a debit. A piece that costs the account nothing has
+// none.
 type refundOperation struct{}
 
 func (refundOperation) Handle(_ context.Context, op *Operation) error {
 	hold := op.Hold
 	if hold == nil && op.Debit.IsZero() {
-		hold = &account.Hold{TransactionID: op.Transaction.ID, AccountID: op.Account.ID, Amount: op.Debit}
+		hold = &account.Hold{TransactionID: op.Transaction.ID, AccountID: op.Account.ID,
+			Amount: op.Debit}
 	}
 	if hold == nil {
 		return ErrInconsistent

@@ -61,7 +61,7 @@ const (
 )
 
 const (
-	maxParts   = 3 // of what is taken back: of the payment, of what waits in suspense, and what is owed
+	maxParts   = 3 // of what is taken back: of the payment, of suspense, and what is owed
 	maxReviews = 8 // of one event
 )
 
@@ -217,7 +217,8 @@ func (c *confirmation) effect(transactionID uuid.UUID) {
 }
 
 func (c *confirmation) review(kind string, transactionID uuid.UUID, detail string) {
-	r := account.Review{ID: c.reviewID(), Kind: kind, TransactionID: transactionID, Detail: detail, CreatedAt: c.now}
+	r := account.Review{ID: c.reviewID(), Kind: kind, TransactionID: transactionID, Detail: detail,
+		CreatedAt: c.now}
 	if c.event.Cause.Kept() {
 		r.InboxID = c.inboxID()
 	}

@@ -19,8 +19,8 @@ func follows(kind account.ReceivedKind) bool {
 	}
 }
 
-// dispute is what a provider says of a dispute: it has taken the money back, given it back, or keeps it. What was given back can
-// be taken again.
+// dispute is what a provider says of a dispute: it has taken the money back, given it back, or
+// keeps it. What was given back can be taken again.
 func (c *confirmation) dispute(ctx context.Context) error {
 	t := c.transaction
 	if t.Type != account.TypeDeposit || c.event.Ref == "" {
@@ -44,15 +44,17 @@ func (c *confirmation) dispute(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case c.event.Amount != 0 && (c.event.Amount != sum.Minor() || c.event.Currency != sum.Currency().Code()):
+	case c.event.Amount != 0 && (c.event.Amount != sum.Minor() ||
+		c.event.Currency != sum.Currency().Code()):
 		c.quarantine("dispute_differs", "another amount was given back than the dispute has taken")
 		return nil
 	}
 	return c.giveBackAll(ctx, taken.standing)
 }
 
-// disputeLost: the money stays where it is. Where it had come back, the provider has it again: that is booked where its own record
-// proves another turn, and is for a person to decide otherwise, because the news may be older than what we know.
+// disputeLost: the money stays where it is. Where it had come back, the provider has it again: that
+// is booked where its own record proves another turn, and is for a person to decide otherwise,
+// because the news may be older than what we know.
 func (c *confirmation) disputeLost(ctx context.Context, taken takenParts) error {
 	switch {
 	case len(taken.standing) > 0:
@@ -79,30 +81,35 @@ func (c *confirmation) disputeLost(ctx context.Context, taken takenParts) error 
 	}
 }
 
-// takenAgain asks a person: something that had come back is said to be gone again, and nothing proves that this is news.
+// takenAgain asks a person: something that had come back is said to be gone again, and nothing
+// proves that this is news.
 func (c *confirmation) takenAgain(taken takenParts, reason string) {
 	of := taken.back[len(taken.back)-1]
 	c.verdict(account.InboxQuarantined, reason)
 	c.alerts = append(c.alerts, account.ReviewTakenAgain)
-	c.review(account.ReviewTakenAgain, of.ID, "The provider says that it has taken money again which had come back: "+reason+".")
+	c.review(account.ReviewTakenAgain, of.ID,
+		"The provider says that it has taken money again which had come back: "+reason+".")
 }
 
-// happensAgain says whether a fact that had its effect is told anew, without a turn, after what it did had come back. A repeat of
-// old news is not: it happened before.
+// happensAgain says whether a fact that had its effect is told anew, without a turn, after what it
+// did had come back. A repeat of old news is not: it happened before.
 func (c *confirmation) happensAgain() (takenParts, bool) {
-	kinds := map[account.ReceivedKind]account.Type{account.ReceivedDisputed: account.TypeChargeback, account.ReceivedRefunded: account.TypeRefund}
+	kinds := map[account.ReceivedKind]account.Type{
+		account.ReceivedDisputed: account.TypeChargeback, account.ReceivedRefunded: account.TypeRefund}
 	kind, can := kinds[c.event.Kind]
 	if !can || c.event.Turn > 0 || c.event.Ref == "" || c.transaction.Type != account.TypeDeposit {
 		return takenParts{}, false
 	}
 	taken := c.takenFor(kind)
-	return taken, len(taken.standing) == 0 && len(taken.back) > 0 && c.event.OccurredAt.After(taken.backAt)
+	return taken, len(taken.standing) == 0 && len(taken.back) > 0 &&
+		c.event.OccurredAt.After(taken.backAt)
 }
 
-// takeBack books what the provider has taken back of a completed deposit. It waits for the deposit. Of the payment is taken what is
-// left of it, then what waits in suspense of the same payment; the rest is owed by the account, because the money is gone all the
-// same. What is taken back of another payment, such as a second one that names our deposit too, was never credited to the account:
-// unless it waits in suspense, a person decides.
+// takeBack books what the provider has taken back of a completed deposit. It waits for the deposit.
+// Of the payment is taken what is left of it, then what waits in suspense of the same payment; the
+// rest is owed by the account, because the money is gone all the same. What is taken back of
+// another payment, such as a second one that names our deposit too, was never credited to the
+// account: unless it waits in suspense, a person decides.
 func (c *confirmation) takeBack(ctx context.Context, kind account.Type, above string) error {
 	amount, ok := c.amountTaken()
 	if !ok {
@@ -126,7 +133,8 @@ func (c *confirmation) takeBack(ctx context.Context, kind account.Type, above st
 	for _, part := range parts {
 		if part.source == account.SourceReceivable {
 			if amount.Currency() != t.Amount.Currency() {
-				c.quarantine(above, "more is taken back than was captured, in another currency than the payment's")
+				c.quarantine(above,
+					"more is taken back than was captured, in another currency than the payment's")
 				return nil
 			}
 			c.alerts = append(c.alerts, above)
@@ -147,7 +155,8 @@ func (c *confirmation) takeParts(ctx context.Context, kind account.Type, parts [
 	}
 	if kind == account.TypeChargeback {
 		c.alerts = append(c.alerts, "dispute")
-		c.review("dispute", made[0].ID, "The payer disputes the payment; the provider has taken its money back.")
+		c.review("dispute", made[0].ID,
+			"The payer disputes the payment; the provider has taken its money back.")
 	}
 	c.effect(made[0].ID)
 	c.verdict(account.InboxProcessed, string(kind))
@@ -173,7 +182,7 @@ func (c *confirmation) giveBackParts(ctx context.Context, parts []*account.Trans
 		kind = account.TypeRefundReversal
 	}
 	for _, part := range parts {
-		if part.MoneySource == account.SourceSuspense {
+		if outOfPot(part) {
 			if err := c.backToSuspense(ctx, kind, part); err != nil {
 				return err
 			}
@@ -192,7 +201,9 @@ func (c *confirmation) giveBackParts(ctx context.Context, parts []*account.Trans
 }
 
 // given is the transaction by which money comes back that another one took.
-func (c *confirmation) given(kind account.Type, of *account.Transaction, amount, posted money.Money) (*account.Transaction, error) {
+func (c *confirmation) given(
+	kind account.Type, of *account.Transaction, amount, posted money.Money,
+) (*account.Transaction, error) {
 	f := newFollowUp(c.followID(), kind, of, amount, posted, nil, c.now)
 	f.PaymentID, f.Attempt = c.event.Ref, c.turn()
 	if f.PaymentID == "" {
@@ -211,7 +222,8 @@ func (c *confirmation) given(kind account.Type, of *account.Transaction, amount,
 // turn is which time of its fact the event states.
 func (c *confirmation) turn() int { return max(1, c.event.Turn) }
 
-// begin takes a new transaction that begins and ends in this commit through its chain. Its amount is a part of what the event says.
+// begin takes a new transaction that begins and ends in this commit through its chain. Its amount
+// is a part of what the event says.
 func (c *confirmation) begin(ctx context.Context, line chain, f *account.Transaction) error {
 	opened, err := f.Move(account.PaymentStatusInitiated, c.now, c.event.Cause, nil)
 	if err != nil {
@@ -219,7 +231,8 @@ func (c *confirmation) begin(ctx context.Context, line chain, f *account.Transac
 	}
 	part := c.event
 	part.Amount, part.Currency = f.Amount.Minor(), f.Amount.Currency().Code()
-	if err := c.run(ctx, line, &Operation{Transaction: f, Opened: &opened, Event: &part}); err != nil {
+	if err := c.run(ctx, line, &Operation{Transaction: f, Opened: &opened,
+		Event: &part}); err != nil {
 		return err
 	}
 	c.unit.AddTransaction(f)
@@ -326,9 +339,11 @@ func (c *confirmation) fee(ctx context.Context) error {
 	return nil
 }
 
-// amountTaken is what the event says to have been taken back: in the payment's currency, or in that of what came with it.
+// amountTaken is what the event says to have been taken back: in the payment's currency, or in that
+// of what came with it.
 func (c *confirmation) amountTaken() (money.Money, bool) {
-	if cur, err := currency.Parse(c.event.Currency); err == nil && c.event.Amount > 0 && len(c.apart(cur)) > 0 {
+	if cur, err := currency.Parse(c.event.Currency); err == nil && c.event.Amount > 0 &&
+		len(c.apart(cur)) > 0 {
 		return money.New(c.event.Amount, cur), true
 	}
 	return c.amountIn(c.transaction)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"florin/domain/account"
 	"florin/domain/currency"
 	"florin/domain/fx"
@@ -12,7 +14,8 @@ import (
 
 // part is what of a sum that the provider has taken back comes from one place.
 type part struct {
-	of     *account.Transaction // what it follows: the payment, or money that came with it and belongs to nobody
+	// what it follows: the payment, or money that came with it and belongs to nobody
+	of     *account.Transaction
 	source string
 	amount money.Money
 }
@@ -23,11 +26,13 @@ type pot struct {
 	left money.Money
 }
 
-// apart is what came with the event's payment in a currency and was kept apart, also where nothing of it waits any more.
+// apart is what came with the event's payment in a currency and was kept apart, also where nothing
+// of it waits any more.
 func (c *confirmation) apart(cur currency.Currency) []pot {
 	var pots []pot
 	for _, f := range c.unit.Followers(c.transaction.ID) {
-		if f.Type != account.TypeUnmatched || f.Amount.Currency() != cur || c.event.PaymentID == "" || f.PaymentID != c.event.PaymentID {
+		if f.Type != account.TypeUnmatched || f.Amount.Currency() != cur ||
+			c.event.PaymentID == "" || f.PaymentID != c.event.PaymentID {
 			continue
 		}
 		if rest, err := unsettled(c.unit, f, f.Amount); err == nil {
@@ -52,7 +57,8 @@ func (c *confirmation) split(amount money.Money, apart []pot) ([]part, error) {
 		amount, err = amount.Sub(taken)
 		return err
 	}
-	if t.Status() == account.PaymentStatusCompleted && !c.otherPayment() && amount.Currency() == t.Amount.Currency() {
+	if t.Status() == account.PaymentStatusCompleted && !c.otherPayment() &&
+		amount.Currency() == t.Amount.Currency() {
 		rest, err := left(c.unit, t, false)
 		if err != nil {
 			return nil, err
@@ -73,7 +79,8 @@ func (c *confirmation) split(amount money.Money, apart []pot) ([]part, error) {
 }
 
 // takePart books one part as a transaction of its own.
-func (c *confirmation) takePart(ctx context.Context, kind account.Type, p part) (*account.Transaction, error) {
+func (c *confirmation) takePart(ctx context.Context, kind account.Type,
+	p part) (*account.Transaction, error) {
 	if p.source == account.SourceSuspense {
 		return c.outOfSuspense(ctx, kind, p)
 	}
@@ -90,9 +97,11 @@ func (c *confirmation) takePart(ctx context.Context, kind account.Type, p part) 
 	return f, c.begin(ctx, line, f)
 }
 
-// worthBeyond is what an account owes for what was taken beyond a payment: at the payment's own rate, rounded against the holder like
-// all that is taken back.
-func worthBeyond(_ account.UnitOfWork, of *account.Transaction, amount money.Money) (money.Money, *fx.Conversion, error) {
+// worthBeyond is what an account owes for what was taken beyond a payment: at the payment's own
+// rate, rounded against the holder like all that is taken back.
+func worthBeyond(
+	_ account.UnitOfWork, of *account.Transaction, amount money.Money,
+) (money.Money, *fx.Conversion, error) {
 	if of.Conversion == nil {
 		return amount, nil, nil
 	}
@@ -104,8 +113,10 @@ func worthBeyond(_ account.UnitOfWork, of *account.Transaction, amount money.Mon
 	return posted, conversion, err
 }
 
-// outOfSuspense books that the provider has given back money that waited for a decision. A person is told: there is less to decide.
-func (c *confirmation) outOfSuspense(ctx context.Context, kind account.Type, p part) (*account.Transaction, error) {
+// outOfSuspense books that the provider has given back money that waited for a decision. A person
+// is told: there is less to decide.
+func (c *confirmation) outOfSuspense(ctx context.Context, kind account.Type,
+	p part) (*account.Transaction, error) {
 	f := newFollowUp(c.followID(), kind, p.of, p.amount, p.amount, nil, c.now)
 	f.PaymentID, f.MoneySource, f.Attempt = c.event.Ref, account.SourceSuspense, c.turn()
 	posting, err := returnPosting(f.Provider, p.amount, c.now)
@@ -113,26 +124,32 @@ func (c *confirmation) outOfSuspense(ctx context.Context, kind account.Type, p p
 		return nil, err
 	}
 	c.unit.AddPosting(f.ID, posting)
-	c.review("unmatched_returned", f.ID, "The provider has given back money that waited for a decision.")
+	c.review("unmatched_returned", f.ID,
+		"The provider has given back money that waited for a decision.")
 	return f, c.beginApart(ctx, f)
 }
 
-// backToSuspense books that such money has come again. It follows what it came from, as what was taken does.
-func (c *confirmation) backToSuspense(ctx context.Context, kind account.Type, taken *account.Transaction) error {
+// backToSuspense books that such money has come again. It follows what it came from, as what was
+// taken does.
+func (c *confirmation) backToSuspense(ctx context.Context, kind account.Type,
+	taken *account.Transaction) error {
 	f := newFollowUp(c.followID(), kind, taken, taken.Amount, taken.Amount, nil, c.now)
-	f.LinkedID, f.PaymentID, f.MoneySource, f.Attempt = taken.LinkedID, taken.PaymentID, account.SourceSuspense, taken.Attempt
+	f.LinkedID, f.PaymentID, f.MoneySource, f.Attempt = taken.LinkedID, taken.PaymentID,
+		account.SourceSuspense, taken.Attempt
 	posting, err := unmatchedPosting(f.Provider, f.Amount, c.now)
 	if err != nil {
 		return err
 	}
 	c.unit.AddPosting(f.ID, posting)
-	c.review("unmatched_returned", f.ID, "Money that waited for a decision, and that the provider had given back, is there again.")
+	c.review("unmatched_returned", f.ID,
+		"Money that waited for a decision, and that the provider had given back, is there again.")
 	return c.beginApart(ctx, f)
 }
 
 // beginApart is begin for what is on no account.
 func (c *confirmation) beginApart(ctx context.Context, f *account.Transaction) error {
-	for _, to := range []account.PaymentStatus{account.PaymentStatusInitiated, account.PaymentStatusCompleted} {
+	for _, to := range []account.PaymentStatus{account.PaymentStatusInitiated,
+		account.PaymentStatusCompleted} {
 		if err := c.moveOf(ctx, f, to, nil); err != nil {
 			return err
 		}
@@ -142,7 +159,8 @@ func (c *confirmation) beginApart(ctx context.Context, f *account.Transaction) e
 	return nil
 }
 
-// takenParts are the parts that a refund or a dispute has taken: those that still stand, and those that came back.
+// takenParts are the parts that a refund or a dispute has taken: those that still stand, and those
+// that came back.
 type takenParts struct {
 	standing, back []*account.Transaction
 	backAt         time.Time // when the last of them came back
@@ -156,7 +174,8 @@ func (c *confirmation) takenFor(kind account.Type) takenParts {
 	}
 	look := func(of *account.Transaction) {
 		for _, f := range c.unit.Followers(of.ID) {
-			if f.Type != kind || f.PaymentID != c.event.Ref || f.Status() != account.PaymentStatusCompleted {
+			if f.Type != kind || f.PaymentID != c.event.Ref ||
+				f.Status() != account.PaymentStatusCompleted {
 				continue
 			}
 			if back := reversalOf(c.unit, f); back != nil {
@@ -179,17 +198,23 @@ func (c *confirmation) takenFor(kind account.Type) takenParts {
 // reversalOf is the transaction by which what f took has come back, nil for none.
 func reversalOf(u account.UnitOfWork, f *account.Transaction) *account.Transaction {
 	parent := f.ID
-	if f.MoneySource == account.SourceSuspense {
+	if outOfPot(f) {
 		parent = f.LinkedID
 	}
 	for _, r := range u.Followers(parent) {
 		switch {
 		case !reverses(r.Type) || r.Status() != account.PaymentStatusCompleted:
-		case f.MoneySource != account.SourceSuspense, r.PaymentID == f.PaymentID && r.Attempt == f.Attempt:
+		case !outOfPot(f), r.PaymentID == f.PaymentID && r.Attempt == f.Attempt:
 			return r
 		}
 	}
 	return nil
+}
+
+// outOfPot says whether a transaction was taken from money that belongs to nobody, or brought it
+// back there. Of what its users ask for the source is their own word, and means nothing here.
+func outOfPot(f *account.Transaction) bool {
+	return f.MoneySource == account.SourceSuspense && f.AccountID == uuid.Nil
 }
 
 // reverses says whether a transaction of the type brings back what a refund or a dispute took.
@@ -197,8 +222,11 @@ func reverses(kind account.Type) bool {
 	return kind == account.TypeRefundReversal || kind == account.TypeChargebackReversal
 }
 
-// unsettled is what of money that waits for a decision was neither decided about nor given back. What stands is above zero, or a loss.
-func unsettled(u account.UnitOfWork, of *account.Transaction, stands money.Money) (money.Money, error) {
+// unsettled is what of money that waits for a decision was neither decided about nor given back.
+// What stands is above zero, or a loss.
+func unsettled(
+	u account.UnitOfWork, of *account.Transaction, stands money.Money,
+) (money.Money, error) {
 	rest := stands
 	for _, f := range u.Followers(of.ID) {
 		step := money.Money.Sub
@@ -208,7 +236,7 @@ func unsettled(u account.UnitOfWork, of *account.Transaction, stands money.Money
 				step = money.Money.Add
 			}
 		case isReturn(f, of) && f.Status() != account.PaymentStatusFailed:
-		case f.MoneySource == account.SourceSuspense && reverses(f.Type):
+		case outOfPot(f) && reverses(f.Type):
 			step = money.Money.Add
 		default:
 			continue

@@ -100,7 +100,8 @@ func (c *confirmation) run(ctx context.Context, line chain, op *Operation) error
 	if op.Event == nil {
 		op.Event = &c.event
 	}
-	op.Account, op.Cause, op.Now, op.Unit, op.ReviewID = a, c.event.Cause, c.now, c.unit, c.reviewID()
+	op.Account, op.Cause, op.Now, op.Unit, op.ReviewID = a, c.event.Cause, c.now, c.unit,
+		c.reviewID()
 	if err := line.run(ctx, op); err != nil {
 		return err
 	}

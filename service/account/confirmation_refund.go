@@ -94,7 +94,8 @@ func (c *confirmation) refundOfOurs(ctx context.Context, r *account.Transaction,
 		// Something else has taken the payment back meanwhile: the account pays for both.
 		r.MoneySource = account.SourceBalance
 		c.alerts = append(c.alerts, "refund_above_captured")
-		c.review("refund_above_captured", r.ID, "More was given back than was left of the payment; the account has paid for it.")
+		c.review("refund_above_captured", r.ID,
+			"More was given back than was left of the payment; the account has paid for it.")
 	}
 	if r.PaymentID == "" {
 		r.PaymentID = c.event.Ref
@@ -108,13 +109,14 @@ func (c *confirmation) refundOfOurs(ctx context.Context, r *account.Transaction,
 	return nil
 }
 
-// refundFailed releases the hold of a refund that is still open, and gives the money of a completed one back. One of the provider's
-// doing that was never made has moved nothing. Should it have been made, and its end be heard before its beginning, both are booked
-// with the beginning.
+// refundFailed releases the hold of a refund that is still open, and gives the money of a completed
+// one back. One of the provider's doing that was never made has moved nothing. Should it have been
+// made, and its end be heard before its beginning, both are booked with the beginning.
 func (c *confirmation) refundFailed(ctx context.Context) error {
 	r, unsure := c.refundNamed(money.Money{})
 	standing := c.takenFor(account.TypeRefund).standing
-	if len(standing) == 0 && r != nil && r.Status() == account.PaymentStatusCompleted && reversalOf(c.unit, r) == nil {
+	if len(standing) == 0 && r != nil && r.Status() == account.PaymentStatusCompleted &&
+		reversalOf(c.unit, r) == nil {
 		standing = []*account.Transaction{r}
 	}
 	switch {

@@ -11,8 +11,9 @@ import (
 // taken is how much of a payment is taken back, in the payment's currency and in the account's.
 type taken struct{ amount, posted money.Money }
 
-// takenFrom adds up what has been taken back of a payment, less what of that has come back. What was taken beyond the payment is
-// none of it. With open, refunds that are still on their way count too.
+// takenFrom adds up what has been taken back of a payment, less what of that has come back. What
+// was taken beyond the payment is none of it. With open, refunds that are still on their way count
+// too.
 func takenFrom(u account.UnitOfWork, of *account.Transaction, open bool) (taken, error) {
 	sum := taken{money.Zero(of.Amount.Currency()), money.Zero(of.Posted.Currency())}
 	var err error

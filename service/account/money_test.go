@@ -28,18 +28,25 @@ func (b *bench) kinds() []string {
 	return kinds
 }
 
-// TestF133_NothingIsLeftToDoOnAPaymentThatHasEnded: however it ends, and also where the answer of the provider comes after the end.
+// TestF133_NothingIsLeftToDoOnAPaymentThatHasEnded: however it ends, and also where the answer of
+// the provider comes after the end.
 func TestF133_NothingIsLeftToDoOnAPaymentThatHasEnded(t *testing.T) {
 	action := &account.NextAction{Type: "client_secret", ClientSecret: "pi_1_secret_2"}
-	for name, kind := range map[string]account.ReceivedKind{"completed": account.ReceivedCompleted, "failed": account.ReceivedFailed} {
+	for name, kind := range map[string]account.ReceivedKind{"completed": account.ReceivedCompleted,
+		"failed": account.ReceivedFailed} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			id := b.open("EUR")
 			asks := func(id string) account.Initiation {
-				return account.Initiation{PaymentID: "pay_" + id, NextAction: action, Report: account.PaymentReport{Kind: account.ReceivedPending}}
+				return account.Initiation{PaymentID: "pay_" + id, NextAction: action,
+					Report: account.PaymentReport{Kind: account.ReceivedPending}}
 			}
-			b.bank.initiate = func(id uuid.UUID, _ string) (account.Initiation, error) { return asks(id.String()), nil }
-			out, err := b.svc.Deposit(t.Context(), accountsvc.DepositRequest{Call: b.call(id, "5", "EUR")})
+			b.bank.initiate = func(id uuid.UUID, _ string) (account.Initiation,
+				error) {
+				return asks(id.String()), nil
+			}
+			out, err := b.svc.Deposit(t.Context(), accountsvc.DepositRequest{Call: b.call(id, "5",
+				"EUR")})
 			require.NoError(t, err)
 			require.Equal(t, action, b.store.transaction(out.Transaction.ID).NextAction)
 			b.hear(b.webhook(kind, out.Transaction, 500, "EUR"))
@@ -51,7 +58,8 @@ func TestF133_NothingIsLeftToDoOnAPaymentThatHasEnded(t *testing.T) {
 				require.NoError(t, b.handler.HandlePaymentReceived(t.Context(), early))
 				return asks(id.String()), nil
 			}
-			out, err = b.svc.Deposit(t.Context(), accountsvc.DepositRequest{Call: b.call(id, "7", "EUR")})
+			out, err = b.svc.Deposit(t.Context(), accountsvc.DepositRequest{Call: b.call(id, "7",
+				"EUR")})
 			require.NoError(t, err)
 			late := b.store.transaction(out.Transaction.ID)
 			require.True(t, late.Status().Terminal())
@@ -61,7 +69,8 @@ func TestF133_NothingIsLeftToDoOnAPaymentThatHasEnded(t *testing.T) {
 	}
 }
 
-// TestF151_WhatIsWrittenAroundAFactIsNoConflict: the same event id with other bytes is a duplicate where it states the same.
+// TestF151_WhatIsWrittenAroundAFactIsNoConflict: the same event id with other bytes is a duplicate
+// where it states the same.
 func TestF151_WhatIsWrittenAroundAFactIsNoConflict(t *testing.T) {
 	b := newBench(t)
 	id := b.open("EUR")
@@ -80,12 +89,14 @@ func TestF151_WhatIsWrittenAroundAFactIsNoConflict(t *testing.T) {
 	assert.Equal(t, "70.00", b.store.account(id).Posted().Decimal())
 }
 
-// TestF151_AnEventThatNamesItsRefundIsKnownAgain: what it is about was found by another way than it says.
+// TestF151_AnEventThatNamesItsRefundIsKnownAgain: what it is about was found by another way than it
+// says.
 func TestF151_AnEventThatNamesItsRefundIsKnownAgain(t *testing.T) {
 	b := newBench(t)
 	id := b.open("EUR")
 	d := b.paid(id, "100.00", "EUR")
-	out, err := b.svc.RefundTransaction(t.Context(), accountsvc.RefundRequest{DepositID: d.ID, Call: accountsvc.Call{UserID: b.user, Amount: "10.00"}})
+	out, err := b.svc.RefundTransaction(t.Context(), accountsvc.RefundRequest{DepositID: d.ID,
+		Call: accountsvc.Call{UserID: b.user, Amount: "10.00"}})
 	require.NoError(t, err)
 	e := b.part(account.ReceivedRefunded, d, "re_1", 1000)
 	e.TransactionID = out.Transaction.ID
@@ -96,9 +107,10 @@ func TestF151_AnEventThatNamesItsRefundIsKnownAgain(t *testing.T) {
 	assert.Equal(t, "90.00", b.store.account(id).Posted().Decimal())
 }
 
-// TestF160_RefundsInPiecesEndAtExactlyNothing: a deposit of yen on an account of euros is given back by its owner in any pieces, of
-// which some are on their way at once and some fail. No piece is refused for being small, the account is never charged more than it
-// was credited, and in the end nothing is left.
+// TestF160_RefundsInPiecesEndAtExactlyNothing: a deposit of yen on an account of euros is given
+// back by its owner in any pieces, of which some are on their way at once and some fail. No piece
+// is refused for being small, the account is never charged more than it was credited, and in the
+// end nothing is left.
 func TestF160_RefundsInPiecesEndAtExactlyNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		b := newBench(t)
@@ -109,8 +121,9 @@ func TestF160_RefundsInPiecesEndAtExactlyNothing(t *testing.T) {
 		left := whole
 		var open []*account.Transaction
 		refund := func(n int64) {
-			out, err := b.svc.RefundTransaction(t.Context(), accountsvc.RefundRequest{DepositID: d.ID,
-				Call: accountsvc.Call{UserID: b.user, Amount: strconv.FormatInt(n, 10)}})
+			out, err := b.svc.RefundTransaction(t.Context(),
+				accountsvc.RefundRequest{DepositID: d.ID,
+					Call: accountsvc.Call{UserID: b.user, Amount: strconv.FormatInt(n, 10)}})
 			require.NoError(rt, err, "%d of %d", n, left)
 			left -= n
 			open = append(open, out.Transaction)
@@ -147,7 +160,8 @@ func TestF160_RefundsInPiecesEndAtExactlyNothing(t *testing.T) {
 		}
 		a := b.store.account(id)
 		require.Equal(rt, model{}, model{a.Posted().Minor(), a.Held().Minor(), a.Owed().Minor()})
-		_, err := b.svc.RefundTransaction(t.Context(), accountsvc.RefundRequest{DepositID: d.ID, Call: accountsvc.Call{UserID: b.user, Amount: "1"}})
+		_, err := b.svc.RefundTransaction(t.Context(), accountsvc.RefundRequest{DepositID: d.ID,
+			Call: accountsvc.Call{UserID: b.user, Amount: "1"}})
 		require.Error(rt, err)
 	})
 }
@@ -171,7 +185,8 @@ func (b *bench) suspended() int64 {
 	return sum
 }
 
-// TestF147_WhatIsTakenBeyondAPaymentIsOwed: refunded outside and disputed whole, more than was paid, and all of an overpaid deposit.
+// TestF147_WhatIsTakenBeyondAPaymentIsOwed: refunded outside and disputed whole, more than was
+// paid, and all of an overpaid deposit.
 func TestF147_WhatIsTakenBeyondAPaymentIsOwed(t *testing.T) {
 	t.Run("refunded outside, then disputed whole and won", func(t *testing.T) {
 		b := newBench(t)
@@ -180,7 +195,8 @@ func TestF147_WhatIsTakenBeyondAPaymentIsOwed(t *testing.T) {
 		b.fund(id, "50.00", "EUR")
 		b.hearTwice(b.part(account.ReceivedRefunded, d, "re_1", 3000))
 		b.hearTwice(b.part(account.ReceivedDisputed, d, "dp_1", 10000))
-		require.Equal(t, [2]int64{5000, 3000}, b.sides(id), "what was left of the payment is taken, the rest is owed")
+		require.Equal(t, [2]int64{5000, 3000}, b.sides(id),
+			"what was left of the payment is taken, the rest is owed")
 		require.ElementsMatch(t, []string{"dispute", "receivable"}, b.kinds())
 		b.hearTwice(b.part(account.ReceivedDisputeWon, d, "dp_1", 10000))
 		require.Equal(t, [2]int64{12000, 0}, b.sides(id))
@@ -191,7 +207,8 @@ func TestF147_WhatIsTakenBeyondAPaymentIsOwed(t *testing.T) {
 		b := newBench(t)
 		id, other := b.open("EUR"), b.open("EUR")
 		d := b.paid(id, "100.00", "EUR")
-		_, err := b.svc.Transfer(t.Context(), accountsvc.TransferRequest{Call: b.call(id, "90.00", "EUR"), DestinationID: other})
+		_, err := b.svc.Transfer(t.Context(), accountsvc.TransferRequest{Call: b.call(id, "90.00",
+			"EUR"), DestinationID: other})
 		require.NoError(t, err)
 		b.hearTwice(b.part(account.ReceivedRefunded, d, "re_1", 10200))
 		require.Equal(t, [2]int64{0, 9200}, b.sides(id))
@@ -201,7 +218,8 @@ func TestF147_WhatIsTakenBeyondAPaymentIsOwed(t *testing.T) {
 	t.Run("all of an overpaid deposit", func(t *testing.T) {
 		b := newBench(t)
 		id := b.open("EUR")
-		out, err := b.svc.Deposit(t.Context(), accountsvc.DepositRequest{Call: b.call(id, "10.00", "EUR")})
+		out, err := b.svc.Deposit(t.Context(), accountsvc.DepositRequest{Call: b.call(id, "10.00",
+			"EUR")})
 		require.NoError(t, err)
 		d := out.Transaction
 		b.hear(b.webhook(account.ReceivedCompleted, d, 1200, "EUR"))
@@ -221,7 +239,8 @@ func TestF147_WhatIsTakenBeyondAPaymentIsOwed(t *testing.T) {
 		id := b.open("EUR")
 		d := b.paid(id, "100.00", "EUR")
 		b.fund(id, "60.00", "EUR")
-		out, err := b.svc.RefundTransaction(t.Context(), accountsvc.RefundRequest{DepositID: d.ID, Call: accountsvc.Call{UserID: b.user, Amount: "50.00"}})
+		out, err := b.svc.RefundTransaction(t.Context(), accountsvc.RefundRequest{DepositID: d.ID,
+			Call: accountsvc.Call{UserID: b.user, Amount: "50.00"}})
 		require.NoError(t, err)
 		b.hear(b.part(account.ReceivedDisputed, d, "dp_1", 10000))
 		e := b.part(account.ReceivedRefunded, d, "pay_"+out.Transaction.ID.String(), 5000)
@@ -232,12 +251,16 @@ func TestF147_WhatIsTakenBeyondAPaymentIsOwed(t *testing.T) {
 	})
 }
 
-// TestF148_WhatCameBackIsTakenAgain: each turn of a dispute once, however often and in whichever order it is told.
+// TestF148_WhatCameBackIsTakenAgain: each turn of a dispute once, however often and in whichever
+// order it is told.
 func TestF148_WhatCameBackIsTakenAgain(t *testing.T) {
 	turns := func(b *bench, d *account.Transaction) []account.PaymentReceivedEvent {
-		events := []account.PaymentReceivedEvent{b.part(account.ReceivedDisputed, d, "dp_"+d.ID.String(), 6000),
-			b.part(account.ReceivedDisputeWon, d, "dp_"+d.ID.String(), 6000), b.part(account.ReceivedDisputed, d, "dp_"+d.ID.String(), 6000),
-			b.part(account.ReceivedDisputeWon, d, "dp_"+d.ID.String(), 6000), b.part(account.ReceivedDisputed, d, "dp_"+d.ID.String(), 6000)}
+		events := []account.PaymentReceivedEvent{b.part(account.ReceivedDisputed, d,
+			"dp_"+d.ID.String(), 6000),
+			b.part(account.ReceivedDisputeWon, d, "dp_"+d.ID.String(), 6000),
+			b.part(account.ReceivedDisputed, d, "dp_"+d.ID.String(), 6000),
+			b.part(account.ReceivedDisputeWon, d, "dp_"+d.ID.String(), 6000),
+			b.part(account.ReceivedDisputed, d, "dp_"+d.ID.String(), 6000)}
 		for i := range events {
 			events[i].Turn = i/2 + 1
 		}
@@ -253,7 +276,8 @@ func TestF148_WhatCameBackIsTakenAgain(t *testing.T) {
 		}
 		b.workOff()
 		require.Equal(t, [2]int64{4000, 0}, b.sides(id), "order %v", order)
-		require.Equal(t, map[account.Type]int{account.TypeChargeback: 3, account.TypeChargebackReversal: 2}, b.followers(d.ID), "order %v", order)
+		require.Equal(t, map[account.Type]int{account.TypeChargeback: 3,
+			account.TypeChargebackReversal: 2}, b.followers(d.ID), "order %v", order)
 	})
 }
 
@@ -284,12 +308,14 @@ func TestF148_LostAfterWonIsTakenWhereItIsProvedAndReviewedOtherwise(t *testing.
 	require.Equal(t, [2]int64{4000, 0}, b.sides(id), "the same turn told in other words")
 }
 
-// TestF148_OtherFactsHappenAgain: a payout that comes back in pieces, and a refund that is told anew.
+// TestF148_OtherFactsHappenAgain: a payout that comes back in pieces, and a refund that is told
+// anew.
 func TestF148_OtherFactsHappenAgain(t *testing.T) {
 	b := newBench(t)
 	id := b.open("EUR")
 	b.fund(id, "100.00", "EUR")
-	out, err := b.svc.Withdraw(t.Context(), accountsvc.WithdrawRequest{Call: b.call(id, "40.00", "EUR"), Target: account.ExternalTarget{RoutingNumber: "1"}})
+	out, err := b.svc.Withdraw(t.Context(), accountsvc.WithdrawRequest{Call: b.call(id, "40.00",
+		"EUR"), Target: account.ExternalTarget{RoutingNumber: "1"}})
 	require.NoError(t, err)
 	b.confirm(out.Transaction)
 	for i, minor := range []int64{1000, 2500} {
@@ -314,7 +340,8 @@ func TestF148_OtherFactsHappenAgain(t *testing.T) {
 	require.Equal(t, [2]int64{9500, 0}, b.sides(id))
 }
 
-// TestF153_ARefundThatWasNeverMadeMovesNothing: begun at the provider, pending, and failed. What is said of it later is no news.
+// TestF153_ARefundThatWasNeverMadeMovesNothing: begun at the provider, pending, and failed. What is
+// said of it later is no news.
 func TestF153_ARefundThatWasNeverMadeMovesNothing(t *testing.T) {
 	b := newBench(t)
 	id := b.open("EUR")
@@ -328,6 +355,7 @@ func TestF153_ARefundThatWasNeverMadeMovesNothing(t *testing.T) {
 	made := b.part(account.ReceivedRefunded, d, "re_1", 3000)
 	b.hearTwice(made)
 	require.Equal(t, [2]int64{10000, 0}, b.sides(id), "it was made after all, and its end is known")
-	require.Equal(t, map[account.Type]int{account.TypeRefund: 1, account.TypeRefundReversal: 1}, b.followers(d.ID))
+	require.Equal(t, map[account.Type]int{account.TypeRefund: 1, account.TypeRefundReversal: 1},
+		b.followers(d.ID))
 	require.Empty(t, b.store.reviews)
 }

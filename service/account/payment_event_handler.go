@@ -133,9 +133,10 @@ func (s *Service) apply(ctx context.Context, event account.PaymentReceivedEvent,
 	return s.applyAs(ctx, event, event, believed)
 }
 
-// applyAs applies an event, which was heard in the words of the other: they differ where it names a refund in the place of its
-// payment.
-func (s *Service) applyAs(ctx context.Context, heard, event account.PaymentReceivedEvent, believed belief) (*confirmation, error) {
+// applyAs applies an event, which was heard in the words of the other: they differ where it names a
+// refund in the place of its payment.
+func (s *Service) applyAs(ctx context.Context, heard, event account.PaymentReceivedEvent,
+	believed belief) (*confirmation, error) {
 	started := s.now()
 	id, err := s.resolve(ctx, event)
 	if err != nil {
@@ -146,7 +147,9 @@ func (s *Service) applyAs(ctx context.Context, heard, event account.PaymentRecei
 		return nil, err
 	}
 	needs := account.Needs{Effects: []account.EffectKey{effectKey(event, id), strayKey(event, id), returnKey(event, id)}}
-	for _, kind := range []account.ReceivedKind{account.ReceivedDisputed, account.ReceivedRefundFailed} { // what the event may be the other half of
+	// what the event may be the other half of
+	for _, kind := range []account.ReceivedKind{account.ReceivedDisputed,
+		account.ReceivedRefundFailed} {
 		if follows(event.Kind) {
 			needs.Effects = append(needs.Effects, turnKey(event, id, kind))
 		}
@@ -163,7 +166,8 @@ func (s *Service) applyAs(ctx context.Context, heard, event account.PaymentRecei
 	var c *confirmation
 	var elsewhere uuid.UUID
 	err = s.ledger.Do(ctx, needs, func(ctx context.Context, u account.UnitOfWork) error {
-		c = &confirmation{Service: s, event: event, heard: heard, unit: u, ids: ids, now: s.now(), belief: believed}
+		c = &confirmation{Service: s, event: event, heard: heard, unit: u, ids: ids, now: s.now(),
+			belief: believed}
 		if event.Cause == account.CauseReport || event.Cause == account.CauseListing {
 			crashpoint.Hit(crashpoint.ReconcilerStepOpen)
 		}
@@ -221,7 +225,14 @@ func (s *Service) resolve(ctx context.Context, event account.PaymentReceivedEven
 	if err != nil {
 		return uuid.Nil, err
 	}
-	return f.LinkedID, nil
+	if !outOfPot(f) {
+		return f.LinkedID, nil
+	}
+	from, err := s.reviews.FindAnyTransaction(ctx, f.LinkedID)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	return from.LinkedID, nil // the payment that the money came with
 }
 
 // settled tells the outside what the commit has done.
@@ -267,7 +278,8 @@ func effectKey(e account.PaymentReceivedEvent, transactionID uuid.UUID) account.
 	case ref == "":
 		ref = "transaction:" + transactionID.String()
 	}
-	return account.EffectKey{Provider: e.Provider, Ref: ref, Effect: strings.TrimPrefix(string(e.Kind), "payment.") + turnOf(e)}
+	return account.EffectKey{Provider: e.Provider, Ref: ref,
+		Effect: strings.TrimPrefix(string(e.Kind), "payment.") + turnOf(e)}
 }
 
 // turnOf is what the name of a fact ends with: nothing for the first time that it happens.
@@ -279,7 +291,8 @@ func turnOf(e account.PaymentReceivedEvent) string {
 }
 
 // turnKey names another fact of the same refund or dispute in the same turn.
-func turnKey(e account.PaymentReceivedEvent, transactionID uuid.UUID, kind account.ReceivedKind) account.EffectKey {
+func turnKey(e account.PaymentReceivedEvent, transactionID uuid.UUID,
+	kind account.ReceivedKind) account.EffectKey {
 	e.Kind = kind
 	return effectKey(e, transactionID)
 }
@@ -331,9 +344,10 @@ func reasonOf(err error) string {
 	}
 }
 
-// anotherBody says whether two webhooks came under one id that state different facts. What is around the fact may differ: the
-// bytes are only the shortest proof of sameness. A list tells an event in words of its own, and is the provider's answer to us: it
-// contradicts nothing. Where the bytes of the first are erased, nothing is compared.
+// anotherBody says whether two webhooks came under one id that state different facts. What is
+// around the fact may differ: the bytes are only the shortest proof of sameness. A list tells an
+// event in words of its own, and is the provider's answer to us: it contradicts nothing. Where the bytes of the first
+// are erased, nothing is compared.
 func anotherBody(known, event account.PaymentReceivedEvent) bool {
 	return known.Cause == account.CauseWebhook && event.Cause == account.CauseWebhook &&
 		len(known.Raw) > 0 && !bytes.Equal(known.Raw, event.Raw) && !known.SameFact(event)

@@ -38,7 +38,8 @@ func pullOne(op *Operation, a *account.Account, kind account.HappeningKind) (own
 	case h.Apart.IsPositive():
 		reviewed.Kind, reviewed.Detail = "account_closed", "Money came back for an account that is closed."
 	case h.Debt.IsPositive():
-		reviewed.Kind, reviewed.Detail = account.ReviewReceivable, "Money was taken back that the account's balance does not cover."
+		reviewed.Kind, reviewed.Detail = account.ReviewReceivable,
+			"Money was taken back that the account's balance does not cover."
 		if op.Transaction.MoneySource == account.SourceReceivable {
 			reviewed.Detail = "The provider has taken back more than what was left of the payment."
 		}

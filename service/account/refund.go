@@ -129,7 +129,8 @@ func (s *Service) openRefund(ctx context.Context, u account.UnitOfWork, r Refund
 		return errDryRun
 	}
 	u.AddTransaction(t)
-	if posted.IsPositive() { // a piece may cost the account nothing, where those before it have paid its fraction
+	// a piece may cost the account nothing, where those before it have paid its fraction
+	if posted.IsPositive() {
 		u.AddHold(hold)
 	}
 	key.lock(u, now)

@@ -125,7 +125,8 @@ func (s *Service) consult(ctx context.Context, row *account.InboxRecord) error {
 	cancel()
 	if errors.Is(err, account.ErrProviderNotFound) && row.Event.Owner == account.OwnerAsk {
 		event := row.Event
-		event.Owner = account.OwnerUnsaid // what the provider itself does not know is nobody's that could be told
+		// what the provider itself does not know is nobody's that could be told
+		event.Owner = account.OwnerUnsaid
 		_, err := s.apply(ctx, event, claimed)
 		return err
 	}

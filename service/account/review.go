@@ -57,7 +57,7 @@ func (s *Service) findCase(ctx context.Context, id uuid.UUID) (reviewCase, error
 		return c, err
 	}
 	of := c.transaction
-	if of.MoneySource == account.SourceSuspense { // what is decided about is the money that it was taken from
+	if outOfPot(of) { // what is decided about is the money that it was taken from
 		if of, err = s.reviews.FindAnyTransaction(ctx, of.LinkedID); err != nil {
 			return c, err
 		}

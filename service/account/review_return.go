@@ -22,9 +22,11 @@ func (s *settling) beginReturn(ctx context.Context, stands money.Money) error {
 	return s.bus.PublishPaymentEvent(ctx, event)
 }
 
-// isReturn says whether t gives unmatched money back to its payer: by our decision, or of the provider's own doing.
+// isReturn says whether t gives unmatched money back to its payer: by our decision, or of the
+// provider's own doing.
 func isReturn(t, of *account.Transaction) bool {
-	return (t.Type == account.TypeRefund || t.Type == account.TypeChargeback) && t.AccountID == uuid.Nil && of.Type == account.TypeUnmatched && t.LinkedID == of.ID
+	return (t.Type == account.TypeRefund || t.Type == account.TypeChargeback) &&
+		t.AccountID == uuid.Nil && of.Type == account.TypeUnmatched && t.LinkedID == of.ID
 }
 
 // returnNamed is the refund of unmatched money that the event names by our id. It is among what follows the payment that the

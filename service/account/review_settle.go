@@ -58,7 +58,8 @@ func (s *Service) SettleReview(ctx context.Context, in Settlement) (ReviewDetail
 	var moved []typedMove
 	var alerts []string
 	err = s.ledger.Do(ctx, needs, func(ctx context.Context, u account.UnitOfWork) error {
-		st := settling{Service: s, Settlement: in, reviewCase: found, unit: u, ids: ids, id: ids[idFollow], now: s.now()}
+		st := settling{Service: s, Settlement: in, reviewCase: found, unit: u, ids: ids,
+			id: ids[idFollow], now: s.now()}
 		if err := st.settle(ctx, ids[idCount]); err != nil {
 			return err
 		}
@@ -218,7 +219,8 @@ func (s *settling) posting(t *account.Transaction, stands money.Money, from stri
 }
 
 // charge has the account pay what it owes.
-func (s *settling) charge(t *account.Transaction, a *account.Account, stands money.Money) (ledger.Posting, error) {
+func (s *settling) charge(t *account.Transaction, a *account.Account,
+	stands money.Money) (ledger.Posting, error) {
 	if err := a.PayDebt(t.ID, stands, s.now); err != nil {
 		return ledger.Posting{}, err
 	}
@@ -230,8 +232,8 @@ func (s *settling) charge(t *account.Transaction, a *account.Account, stands mon
 	return ledger.NewPosting(own.lines...)
 }
 
-// takeAgain books that the provider has taken money again, as the event would have been that proves it. Should that come still, it is
-// known.
+// takeAgain books that the provider has taken money again, as the event would have been that proves
+// it. Should that come still, it is known.
 func (s *settling) takeAgain(ctx context.Context, _ money.Money) error {
 	again, err := s.takingAgain(s.unit, s.reviewCase, s.ids)
 	if err != nil {
@@ -251,24 +253,29 @@ func (s *settling) takeAgain(ctx context.Context, _ money.Money) error {
 	return nil
 }
 
-// takingAgain is a further turn of what the review is about, in the amount of the turn before: of 0 where something of it stands.
-func (s *Service) takingAgain(u account.UnitOfWork, c reviewCase, ids []uuid.UUID) (*confirmation, error) {
+// takingAgain is a further turn of what the review is about, in the amount of the turn before: of 0
+// where something of it stands.
+func (s *Service) takingAgain(
+	u account.UnitOfWork, c reviewCase, ids []uuid.UUID,
+) (*confirmation, error) {
 	deposit, ok := u.Transaction(c.deposit)
 	if !ok {
 		return nil, ErrInconsistent
 	}
 	of := c.transaction
-	event := account.PaymentReceivedEvent{Provider: of.Provider, Kind: account.ReceivedDisputed, PaymentID: deposit.PaymentID, TransactionID: deposit.ID,
+	event := account.PaymentReceivedEvent{Provider: of.Provider, Kind: account.ReceivedDisputed,
+		PaymentID: deposit.PaymentID, TransactionID: deposit.ID,
 		Ref: of.PaymentID, Currency: of.Amount.Currency().Code(), Cause: account.CauseReview}
 	if of.Type == account.TypeRefund {
 		event.Kind = account.ReceivedRefunded
 	}
-	if of.MoneySource == account.SourceSuspense {
+	if outOfPot(of) {
 		if from, ok := u.Transaction(of.LinkedID); ok {
 			event.PaymentID = from.PaymentID
 		}
 	}
-	again := &confirmation{Service: s, event: event, unit: u, transaction: deposit, ids: ids, now: s.now(), belief: confirmed}
+	again := &confirmation{Service: s, event: event, unit: u, transaction: deposit, ids: ids,
+		now: s.now(), belief: confirmed}
 	taken := again.takenFor(of.Type)
 	for _, f := range taken.back {
 		again.event.Turn = max(again.event.Turn, f.Attempt+1)

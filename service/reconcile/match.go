@@ -123,7 +123,8 @@ func (s *Service) report(ctx context.Context, run account.ReconciliationRun, see
 			"ref", d.Ref, "currency", d.Currency, "ours", amountOf(d.Ours), "theirs", amountOf(d.Theirs), "review_id", d.ReviewID)
 	}
 	s.cfg.Log.InfoContext(ctx, "clearing accounts compared", "provider", run.Provider, "matched", run.Matched, "under_way", run.UnderWay,
-		"differences", run.Differences, "found", run.Found, "closed", run.Closed, "from", run.CoversFrom, "to", run.CoversTo, "list_until", run.ListUntil)
+		"differences", run.Differences, "found", run.Found, "closed", run.Closed, "from",
+		run.CoversFrom, "to", run.CoversTo, "list_until", run.ListUntil)
 	return nil
 }
 

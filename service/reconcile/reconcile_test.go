@@ -162,20 +162,24 @@ func TestI21_AnotherAmountShowsBothSides(t *testing.T) {
 	})
 }
 
-// TestF128_ARunSaysOfWhichTimeItSpeaks: what is too young to count was not compared, and where all is, nothing was.
+// TestF128_ARunSaysOfWhichTimeItSpeaks: what is too young to count was not compared, and where all
+// is, nothing was.
 func TestF128_ARunSaysOfWhichTimeItSpeaks(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		b := newBundle(t, db)
 		line := func(ref string, age time.Duration) account.Movement {
-			return account.Movement{MovementKey: account.MovementKey{Effect: account.MovementPayment, Ref: ref, Currency: "EUR"}, Amount: 7700,
-				ChangedAt: noon.Add(-age)}
+			key := account.MovementKey{Effect: account.MovementPayment, Ref: ref, Currency: "EUR"}
+			return account.Movement{MovementKey: key, Amount: 7700, ChangedAt: noon.Add(-age)}
 		}
 		run := func(books, list []account.Movement) account.ReconciliationRun {
 			t.Helper()
-			service := reconcile.New(reconcile.Config{Store: ours{b.store, books}, Leases: b.leases, Received: b.taken,
-				Clock: func() time.Time { return b.now }, Meter: b.counts, Log: slog.New(slog.DiscardHandler),
+			service := reconcile.New(reconcile.Config{Store: ours{b.store, books},
+				Leases: b.leases, Received: b.taken,
+				Clock: func() time.Time { return b.now }, Meter: b.counts,
+				Log:     slog.New(slog.DiscardHandler),
 				Listers: map[string]account.MovementLister{"b": movementList(list)}})
-			_, err := service.Request(t.Context(), account.Operator{Name: "operator:ada", Reason: "to see"})
+			_, err := service.Request(t.Context(), account.Operator{Name: "operator:ada",
+				Reason: "to see"})
 			require.NoError(t, err)
 			_, err = service.RunOnce(t.Context())
 			require.NoError(t, err)
@@ -197,7 +201,8 @@ func TestF128_ARunSaysOfWhichTimeItSpeaks(t *testing.T) {
 		old := line("pay_0", time.Hour)
 		both := run([]account.Movement{old}, []account.Movement{old, line("pay_1", time.Minute)})
 		require.True(t, both.Compared())
-		require.Equal(t, []time.Time{noon.Add(-time.Hour), both.StartedAt.Add(-5 * time.Minute), noon.Add(-time.Minute)},
+		require.Equal(t, []time.Time{noon.Add(-time.Hour), both.StartedAt.Add(-5 * time.Minute),
+			noon.Add(-time.Minute)},
 			[]time.Time{both.CoversFrom, both.CoversTo, both.ListUntil})
 		require.EqualValues(t, 1, both.UnderWay)
 	})

@@ -112,12 +112,14 @@ func (h *Handlers) Get(c *fiber.Ctx) error {
 	differences, next := decode.Cut(paging, found.Differences, func(d account.Difference) uuid.UUID { return d.ID })
 	shown := Reconciliation{Providers: []Provider{}, Runs: []Run{}, Differences: make([]Difference, 0, len(differences)), NextCursor: next}
 	for _, name := range slices.Sorted(maps.Keys(found.Marks)) {
-		shown.Providers = append(shown.Providers, Provider{Name: name, ListedAt: optional(found.Marks[name].ListedAt)})
+		shown.Providers = append(shown.Providers, Provider{Name: name,
+			ListedAt: optional(found.Marks[name].ListedAt)})
 	}
 	for _, r := range found.Runs {
 		shown.Runs = append(shown.Runs, Run{ID: r.ID, Provider: r.Provider, StartedAt: r.StartedAt, EndedAt: r.EndedAt, Matched: r.Matched,
 			UnderWay: r.UnderWay, Differences: r.Differences, Found: r.Found, Closed: r.Closed,
-			Compared: r.Compared(), CoversFrom: optional(r.CoversFrom), CoversTo: optional(r.CoversTo), ListUntil: optional(r.ListUntil)})
+			Compared: r.Compared(), CoversFrom: optional(r.CoversFrom),
+			CoversTo: optional(r.CoversTo), ListUntil: optional(r.ListUntil)})
 	}
 	for _, d := range differences {
 		shown.Differences = append(shown.Differences, Difference{ID: d.ID, Provider: d.Provider, Effect: string(d.Effect), Ref: d.Ref,

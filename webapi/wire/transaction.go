@@ -26,7 +26,7 @@ type Transaction struct {
 	Provider              string            `json:"provider" example:"mock" description:"internal for a transfer."`
 	PaymentID             *string           `json:"payment_id" description:"The provider's id of the payment."`
 	NextAction            *NextAction       `json:"next_action" description:"What the payer must do for the payment to go on; null once it has ended."`
-	MoneySource           *string           `json:"money_source" example:"card"`
+	MoneySource           *string           `json:"money_source" example:"card" description:"Where the money comes from. Of what a provider has taken back beyond the payment: suspense, receivable or balance."`
 	ExternalTarget        *ExternalTarget   `json:"external_target" description:"Masked to the last four characters."`
 	CounterpartyAccountID *uuid.UUID        `json:"counterparty_account_id" format:"uuid" description:"The other account of a transfer."`
 	LinkedTransactionID   *uuid.UUID        `json:"linked_transaction_id" format:"uuid" description:"Points from what follows to what it follows."`

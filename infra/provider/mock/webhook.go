@@ -38,7 +38,7 @@ type webhookData struct {
 	RefundTransactionID *string      `json:"refund_transaction_id"`
 	DisputeID           string       `json:"dispute_id"`
 	FeeID               string       `json:"fee_id"`
-	Turn                int          `json:"turn"` // which time the same thing happens, from 1; 0 is the first too
+	Turn                int          `json:"turn"` // which time the same thing happens; 0 is the first
 	Amount              int64        `json:"amount"`
 	Currency            string       `json:"currency"`
 	Failure             *failureBody `json:"failure"`
@@ -148,8 +148,9 @@ func only(header http.Header, name string) (string, error) {
 }
 
 // parseEvent reads an authentic body. A type that moves nothing here is ReceivedIgnored, with as much of its data
-// as can be read. What is no event is that too, with a failure, and one of money that cannot be read is ReceivedForeign. The
-// bank would send it again for ever after any other answer than 200; only what is no JSON is an error.
+// as can be read. What is no event is that too, with a failure, and one of money that cannot be
+// read is ReceivedForeign. The bank would send it again for ever after any other answer than 200;
+// only what is no JSON is an error.
 func parseEvent(raw []byte, sentAt time.Time) (account.PaymentReceivedEvent, error) {
 	if !json.Valid(raw) {
 		return account.PaymentReceivedEvent{}, errors.New("the body is not JSON")
@@ -158,9 +159,11 @@ func parseEvent(raw []byte, sentAt time.Time) (account.PaymentReceivedEvent, err
 	unreadable := json.Unmarshal(raw, &body)
 	named := body.Type != "" && len(body.Type) <= 128 && plainText(body.Type) == body.Type
 	if unreadable != nil || !named {
-		return account.PaymentReceivedEvent{Provider: Name, Kind: account.ReceivedIgnored, Type: "unknown", OccurredAt: sentAt,
+		return account.PaymentReceivedEvent{Provider: Name, Kind: account.ReceivedIgnored,
+			Type: "unknown", OccurredAt: sentAt,
 			Cause: account.CauseWebhook, Raw: slices.Clone(raw),
-			Failure: &account.Failure{Code: account.UnusableEvent, Message: "the body is not an event with a type"}}, nil
+			Failure: &account.Failure{Code: account.UnusableEvent,
+				Message: "the body is not an event with a type"}}, nil
 	}
 	event := account.PaymentReceivedEvent{
 		Provider:   Name,
@@ -179,12 +182,14 @@ func parseEvent(raw []byte, sentAt time.Time) (account.PaymentReceivedEvent, err
 	if err != nil {
 		if event.Kind != account.ReceivedIgnored { // it speaks of money, and does not say of which
 			event.Kind = account.ReceivedForeign
-			event.Failure = &account.Failure{Code: "unreadable_event", Message: "the event's data cannot be read"}
+			event.Failure = &account.Failure{Code: "unreadable_event",
+				Message: "the event's data cannot be read"}
 		}
 		return event, nil
 	}
 	event.PaymentID, event.TransactionID, event.AccountID = data.PaymentID, data.transactionID, data.accountID
-	event.Ref, event.FollowID, event.Turn = data.ref(event.Kind), data.refundTransactionID, data.Turn
+	event.Ref, event.FollowID, event.Turn = data.ref(event.Kind), data.refundTransactionID,
+		data.Turn
 	event.Amount, event.Currency = data.Amount, data.Currency
 	if event.Kind == account.ReceivedFailed || event.Kind == account.ReceivedRefundFailed {
 		event.Failure = data.Failure.inOurWords()

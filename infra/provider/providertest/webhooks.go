@@ -140,10 +140,11 @@ func testWebhookMalformed(t *testing.T, h Harness) {
 	}
 }
 
-// testF132Unusable: what is authentic, and nothing that we can use, is an event that says so: any other answer than 200 would
-// bring it back for days.
+// testF132Unusable: what is authentic, and nothing that we can use, is an event that says so: any
+// other answer than 200 would bring it back for days.
 func testF132Unusable(t *testing.T, h Harness) {
-	for _, body := range []string{"[]", "null", `"payment.completed"`, "7", `{"type":""}`, `{"type":7}`, `{"type":"a\u0000b"}`,
+	for _, body := range []string{"[]", "null", `"payment.completed"`, "7", `{"type":""}`,
+		`{"type":7}`, `{"type":"a\u0000b"}`,
 		`{"id":"evt_thin","object":"v2.core.event","type":7,"created":"2026-01-01T12:00:00.000Z"}`} {
 		raw := []byte(body)
 		got, err := h.Provider.ParseWebhook(raw, h.Sign(t, raw, Signing{At: h.Now()}))

@@ -71,7 +71,8 @@ func (c *Client) consult(ctx context.Context, event account.PaymentReceivedEvent
 // consultConnected is for events of connected accounts: one that we never onboarded is foreign.
 func (c *Client) consultConnected(ctx context.Context, e envelope, event account.PaymentReceivedEvent) ([]account.PaymentReceivedEvent, error) {
 	known, err := c.accounts.FindPayoutAccountByID(ctx, Name, e.Account)
-	if o, unreadable := object[owned](e); errs.KindOf(err) == errs.NotFound && unreadable == nil && o.Metadata.others() {
+	if o, unreadable := object[owned](e); errs.KindOf(err) == errs.NotFound && unreadable == nil &&
+		o.Metadata.others() {
 		return []account.PaymentReceivedEvent{others(event)}, nil
 	}
 	if errs.KindOf(err) == errs.NotFound {
@@ -157,7 +158,7 @@ func (c *Client) fee(ctx context.Context, b balanceTransaction, paymentID string
 		return nil, err
 	}
 	if owner.others() {
-		return []account.PaymentReceivedEvent{others(account.PaymentReceivedEvent{PaymentID: paymentID})}, nil
+		return ofOthers(paymentID, ""), nil
 	}
 	r, err := fact(account.ReceivedFee, paymentID, owner.id(metaTransaction), b.Fee, b.Currency, when(b.Created, c.now()))
 	if err != nil {
@@ -169,6 +170,11 @@ func (c *Client) fee(ctx context.Context, b balanceTransaction, paymentID string
 	return []account.PaymentReceivedEvent{event}, nil
 }
 
+// ofOthers is the one fact of an event about a payment of another program.
+func ofOthers(paymentID, ref string) []account.PaymentReceivedEvent {
+	return []account.PaymentReceivedEvent{others(account.PaymentReceivedEvent{PaymentID: paymentID, Ref: ref})}
+}
+
 // ownerOf is the metadata of the payment: what came with the event where it has it, or the intent's.
 func (c *Client) ownerOf(ctx context.Context, paymentID string, known meta) (meta, error) {
 	if known.id(metaTransaction) != uuid.Nil {
@@ -177,13 +183,14 @@ func (c *Client) ownerOf(ctx context.Context, paymentID string, known meta) (met
 	if !validID(paymentID) {
 		return nil, nil
 	}
-	raw, err := c.question(ctx, how{}, func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
+	get := func(api *resources, p stripe.Params) (*stripe.APIResponse, error) {
 		got, err := api.PaymentIntents.Get(paymentID, &stripe.PaymentIntentParams{Params: p})
 		if err != nil {
 			return nil, err
 		}
 		return got.LastResponse, nil
-	})
+	}
+	raw, err := c.question(ctx, how{}, get)
 	if errors.Is(err, account.ErrProviderNotFound) {
 		return nil, nil
 	}
@@ -248,7 +255,7 @@ func (c *Client) refundFact(ctx context.Context, raw json.RawMessage, known meta
 		}
 	}
 	if owner.others() {
-		return []account.PaymentReceivedEvent{others(account.PaymentReceivedEvent{PaymentID: string(r.PaymentIntent), Ref: r.ID})}, nil
+		return ofOthers(string(r.PaymentIntent), r.ID), nil
 	}
 	report, err := r.report(when(r.Created, c.now()))
 	if err != nil {
@@ -285,7 +292,7 @@ func (c *Client) consultDispute(ctx context.Context, e envelope, event account.P
 		return nil, err
 	}
 	if owner.others() {
-		return []account.PaymentReceivedEvent{others(account.PaymentReceivedEvent{PaymentID: string(d.PaymentIntent), Ref: d.ID})}, nil
+		return ofOthers(string(d.PaymentIntent), d.ID), nil
 	}
 	moved := account.PaymentReceivedEvent{OccurredAt: event.OccurredAt}
 	if err := takeDispute(&moved, d, kind); err != nil {

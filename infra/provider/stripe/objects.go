@@ -61,8 +61,8 @@ func (m *meta) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// others says that the object shows its metadata, and that nothing in it is ours: whatever we begin carries our ids from its first
-// moment on.
+// others says that the object shows its metadata, and that nothing in it is ours: whatever we begin
+// carries our ids from its first moment on.
 func (m meta) others() bool {
 	for key := range m {
 		if strings.HasPrefix(key, metaPrefix) {

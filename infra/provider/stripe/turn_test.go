@@ -8,7 +8,8 @@ import (
 	"florin/domain/account"
 )
 
-// TestF148_TheTurnOfADispute is how often the money went that way, by the record in the event, in whichever order that is.
+// TestF148_TheTurnOfADispute is how often the money went that way, by the record in the event, in
+// whichever order that is.
 func TestF148_TheTurnOfADispute(t *testing.T) {
 	for name, c := range map[string]struct {
 		amounts            []int64
@@ -32,9 +33,11 @@ func TestF148_TheTurnOfADispute(t *testing.T) {
 					if backwards { // by their time, whatever their place is
 						at = len(c.amounts) - 1 - i
 					}
-					d.BalanceTransactions = append(d.BalanceTransactions, balanceTransaction{Amount: c.amounts[at], Created: int64(1000 + at)})
+					d.BalanceTransactions = append(d.BalanceTransactions,
+						balanceTransaction{Amount: c.amounts[at], Created: int64(1000 + at)})
 				}
-				return [3]int{d.turn(account.ReceivedDisputed), d.turn(account.ReceivedDisputeWon), d.turn(account.ReceivedDisputeLost)}
+				return [3]int{d.turn(account.ReceivedDisputed), d.turn(account.ReceivedDisputeWon),
+					d.turn(account.ReceivedDisputeLost)}
 			}
 			require.Equal(t, [3]int{c.taken, c.given, c.lost}, turns(false))
 			require.Equal(t, turns(false), turns(true))

@@ -45,9 +45,10 @@ type eventData struct {
 }
 
 // ParseWebhook implements account.PaymentProvider. It reads what an event needs whatever API version the event is rendered
-// in. What is authentic and handled but cannot be read is ReceivedForeign, to be looked at, and what is no event as we know
-// them is ReceivedIgnored, with a failure: an error would have Stripe send the same for three days. Only what is no JSON is
-// one. Events of connected accounts are ReceivedConsult: whether the account is one that we
+// in. What is authentic and handled but cannot be read is ReceivedForeign, to be looked at, and
+// what is no event as we know them is ReceivedIgnored, with a failure: an error would have Stripe
+// send the same for three days. Only what is no JSON is one. Events of connected accounts are
+// ReceivedConsult: whether the account is one that we
 // onboarded, only the store knows.
 func (c *Client) ParseWebhook(raw []byte, header http.Header) (account.PaymentReceivedEvent, error) {
 	at, err := c.authenticate(raw, header)
@@ -68,8 +69,9 @@ func (c *Client) parse(raw []byte, at time.Time) (account.PaymentReceivedEvent, 
 	}
 	e, err := readEnvelope(raw)
 	event := account.PaymentReceivedEvent{
-		Provider: Name, EventID: e.ID, Kind: account.ReceivedIgnored, Type: e.Type, OccurredAt: when(int64(e.Created), at),
-		Cause: account.CauseWebhook, Raw: slices.Clone(raw),
+		Provider: Name, EventID: e.ID, Kind: account.ReceivedIgnored, Type: e.Type,
+		OccurredAt: when(int64(e.Created), at),
+		Cause:      account.CauseWebhook, Raw: slices.Clone(raw),
 	}
 	if err != nil {
 		return unusable(event, err), nil
@@ -120,7 +122,8 @@ func readEnvelope(raw []byte) (envelope, error) {
 	return e, nil
 }
 
-// unusable makes an event one that nothing can be made of. What has no name gets one of its bytes, so that a repeat is known.
+// unusable makes an event one that nothing can be made of. What has no name gets one of its bytes,
+// so that a repeat is known.
 func unusable(event account.PaymentReceivedEvent, why error) account.PaymentReceivedEvent {
 	if event.EventID == "" {
 		sum := sha256.Sum256(event.Raw)
@@ -131,11 +134,12 @@ func unusable(event account.PaymentReceivedEvent, why error) account.PaymentRece
 	return event
 }
 
-// others says that the event is about a payment of another program on the same account: the object is one that carries our ids
-// where it is ours, and it has none.
+// others says that the event is about a payment of another program on the same account: the object
+// is one that carries our ids where it is ours, and it has none.
 func (e envelope) others() bool {
 	switch name, _, _ := strings.Cut(e.Type, "."); {
-	case name == "payment_intent", name == "checkout", e.Type == "charge.succeeded", e.Type == "charge.updated", e.Type == "charge.refunded":
+	case name == "payment_intent", name == "checkout", e.Type == "charge.succeeded",
+		e.Type == "charge.updated", e.Type == "charge.refunded":
 		o, err := object[owned](e)
 		return err == nil && o.Metadata.others()
 	}
@@ -290,7 +294,8 @@ func ofRefund(e envelope, event *account.PaymentReceivedEvent) error {
 	}
 	takeRefund(event, r, report)
 	if event.TransactionID == uuid.Nil {
-		event.Owner = account.OwnerAsk // a refund from the Dashboard does not have the metadata of its payment
+		// a refund from the Dashboard does not have the metadata of its payment
+		event.Owner = account.OwnerAsk
 	}
 	return nil
 }
@@ -351,12 +356,15 @@ func takeDispute(event *account.PaymentReceivedEvent, d dispute, kind account.Re
 	return nil
 }
 
-// turn is which time the money went that way, by the balance transactions in the event: they are the dispute's record of what it has
-// moved, and each event has them as they were when it happened. Some may belong together, such as a fee on top; so it is the change of
-// direction that counts. 0 where there is no record, or where it contradicts the event.
+// turn is which time the money went that way, by the balance transactions in the event: they are
+// the dispute's record of what it has moved, and each event has them as they were when it happened.
+// Some may belong together, such as a fee on top; so it is the change of direction that counts. 0
+// where there is no record, or where it contradicts the event.
 func (d dispute) turn(kind account.ReceivedKind) int {
 	moves := slices.Clone(d.BalanceTransactions)
-	slices.SortStableFunc(moves, func(a, b balanceTransaction) int { return cmp.Compare(a.Created, b.Created) })
+	slices.SortStableFunc(moves, func(a, b balanceTransaction) int {
+		return cmp.Compare(a.Created, b.Created)
+	})
 	taken, given, last := 0, 0, int64(0)
 	for _, b := range moves {
 		switch {

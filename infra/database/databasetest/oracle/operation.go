@@ -101,8 +101,8 @@ func (p Payment) Back() int64 {
 	return sum
 }
 
-// kept is what a deposit has left on its account. What came beyond it waits in suspense, and goes back before the account owes more than
-// it was credited with.
+// kept is what a deposit has left on its account. What came beyond it waits in suspense, and goes
+// back before the account owes more than it was credited with.
 func (o *Operation) kept(p Payment) int64 {
 	credited, back := min(p.Came(), o.Amount), p.Back()
 	if beyond := back - credited; beyond > 0 {

@@ -29,7 +29,7 @@ type dispute struct {
 	ID     string       `json:"id"`
 	Amount int64        `json:"amount"`
 	State  disputeState `json:"state"`
-	Turn   int          `json:"turn,omitempty"` // which time the bank has taken the money, where it is not the first
+	Turn   int          `json:"turn,omitempty"` // how often the money was taken, from 2 on
 }
 
 type disputeState string
@@ -100,7 +100,9 @@ func (p *payment) refundNotice(r refund, now time.Time) (*webhook, error) {
 
 func (p *payment) disputeNotice(d dispute, now time.Time) (*webhook, error) {
 	kind := map[disputeState]string{disputeOpen: "payment.disputed", disputeWon: "payment.dispute_won", disputeLost: "payment.dispute_lost"}[d.State]
-	return p.notice(kind, d.Amount, now, func(data *webhookData) { data.DisputeID, data.Turn = d.ID, d.Turn })
+	return p.notice(kind, d.Amount, now, func(data *webhookData) {
+		data.DisputeID, data.Turn = d.ID, d.Turn
+	})
 }
 
 // moveRefund takes the refund at the index to a state, on a list of its own.

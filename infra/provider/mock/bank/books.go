@@ -53,7 +53,7 @@ type payment struct {
 	Failure       *Failure        `json:"failure,omitempty"`
 	Moved         *moved          `json:"moved,omitempty"` // what came or was paid, where it is not what was asked
 	Returned      int64           `json:"returned,omitempty"`
-	Returns       int             `json:"returns,omitempty"` // how often it came back, where that is more than once
+	Returns       int             `json:"returns,omitempty"` // how often that was, from 2 on
 	Fee           int64           `json:"fee,omitempty"`
 	Refunds       []refund        `json:"refunds,omitempty"`
 	Disputes      []dispute       `json:"disputes,omitempty"`

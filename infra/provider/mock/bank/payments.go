@@ -257,7 +257,7 @@ type webhookData struct {
 	RefundTransactionID string   `json:"refund_transaction_id,omitempty"`
 	DisputeID           string   `json:"dispute_id,omitempty"`
 	FeeID               string   `json:"fee_id,omitempty"`
-	Turn                int      `json:"turn,omitempty"` // of a dispute or a return: which time it is, where it is not the first
+	Turn                int      `json:"turn,omitempty"` // of a dispute or a return, from 2 on
 	Amount              int64    `json:"amount"`
 	Currency            string   `json:"currency"`
 	Failure             *Failure `json:"failure"`
