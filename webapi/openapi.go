@@ -206,7 +206,8 @@ func documentPath(path string) string {
 	return strings.Join(parts, "/")
 }
 
-// schemaRules states what reflection cannot see: an amount is text or a number, and no object has other members
+// schemaRules states what reflection cannot see: an amount is text, although the server reads numbers too, and
+// no object has other members
 // than those named, neither in what we read nor in what we write.
 func schemaRules(params jsonschema.InterceptSchemaParams) (bool, error) {
 	if params.Value.Type() == reflect.TypeFor[uuid.UUID]() {
@@ -217,9 +218,8 @@ func schemaRules(params jsonschema.InterceptSchemaParams) (bool, error) {
 	if params.Value.Type() == reflect.TypeFor[decode.Amount]() {
 		text := jsonschema.String.ToSchemaOrBool()
 		text.TypeObject.WithPattern(`^-?[0-9]+(\.[0-9]+)?$`)
-		*params.Schema = jsonschema.Schema{}
-		params.Schema.WithAnyOf(text, jsonschema.Number.ToSchemaOrBool())
-		params.Schema.WithDescription("Decimal text, preferred, or a number, which is read as text.")
+		*params.Schema = *text.TypeObject
+		params.Schema.WithDescription("Decimal text. A generated client must not keep an amount in a float.")
 		return true, nil
 	}
 	if params.Processed && len(params.Schema.Properties) > 0 && params.Context.PropertyNameTag == "json" {

@@ -5,6 +5,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"florin/domain/errs"
 )
 
 // Amount is the decimal text of a JSON string or number exactly as it was sent; it is never made a float. Whether the
@@ -19,6 +21,9 @@ func (a *Amount) UnmarshalJSONFrom(in *jsontext.Decoder) error {
 	}
 	switch value.Kind() {
 	case jsontext.KindNumber:
+		if significant(value) > exactDigits {
+			return &json.SemanticError{Err: errInexact}
+		}
 		*a = Amount(value)
 		return nil
 	case jsontext.KindString:
@@ -33,3 +38,24 @@ func (a *Amount) UnmarshalJSONFrom(in *jsontext.Decoder) error {
 }
 
 var _ json.UnmarshalerFrom = (*Amount)(nil)
+
+// errInexact is refused and not malformed: it is JSON of the right type.
+var errInexact = errs.New(errs.Refused, "inexact_amount",
+	"a number of so many digits may have been rounded: send the amount as a string")
+
+// exactDigits is how many significant decimal digits every IEEE 754 double keeps. A number with more
+// was written by a client that keeps amounts in floats, or will be changed by one.
+const exactDigits = 15
+
+// significant counts the digits of a JSON number from the first that is not zero on, without its exponent.
+func significant(number jsontext.Value) (digits int) {
+	for _, b := range number {
+		switch {
+		case b == 'e' || b == 'E':
+			return digits
+		case b >= '1' && b <= '9', b == '0' && digits > 0:
+			digits++
+		}
+	}
+	return digits
+}

@@ -92,8 +92,8 @@ func TestF56_NestedArraysAreRefusedAtOnce(t *testing.T) {
 }
 
 func TestAmountKeepsItsText(t *testing.T) {
-	for text, want := range map[string]string{`"12.34"`: "12.34", `12.34`: "12.34", `9007199254740993.10`: "9007199254740993.10", `1e400`: "1e400",
-		`-0.00`: "-0.00", `"\u0031"`: "1", `""`: "", `" 1"`: " 1", `1E2`: "1E2", `0.1000000000000000055511151231257827`: "0.1000000000000000055511151231257827"} {
+	for text, want := range map[string]string{`"12.34"`: "12.34", `12.34`: "12.34", `"9007199254740993.10"`: "9007199254740993.10", `1e400`: "1e400",
+		`-0.00`: "-0.00", `"\u0031"`: "1", `""`: "", `" 1"`: " 1", `1E2`: "1E2", `"0.1000000000000000055511151231257827"`: "0.1000000000000000055511151231257827"} {
 		var in body
 		require.NoError(t, JSON([]byte(`{"amount":`+text+`}`), &in), text)
 		require.Equal(t, Amount(want), in.Amount)
@@ -328,4 +328,58 @@ func BenchmarkJSON(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestF130_NumbersThatAFloatMayHaveRounded: a string keeps every digit, and a number up to fifteen.
+func TestF130_NumbersThatAFloatMayHaveRounded(t *testing.T) {
+	for _, text := range []string{`123456789012345`, `0.123456789012345`, `-1234567890123.45`, `0.00`, `1e400`,
+		`"12345678901234567890"`, `1000000000.00`} {
+		require.NoError(t, JSON([]byte(`{"amount":`+text+`}`), &body{}), text)
+	}
+	for _, text := range []string{`1234567890123456`, `16777216.0000000001`, `9007199254740993`, `1000000000000000.0`, `1.000000000000000e3`} {
+		for _, field := range []string{"amount", "optional"} {
+			kind, code, name := fault(t, JSON([]byte(`{"`+field+`":`+text+`}`), &body{}))
+			require.Equal(t, errs.Refused, kind, text)
+			require.Equal(t, [2]string{"inexact_amount", field}, [2]string{code, name}, text)
+		}
+	}
+}
+
+// TestF146_NullIsNotNothing: null is refused wherever it stands, and as a text it is a text.
+func TestF146_NullIsNotNothing(t *testing.T) {
+	for text, field := range map[string]string{`{"optional":null}`: "optional", `{"metadata":null}`: "metadata", `{"nested":null}`: "nested",
+		`{"metadata":{"k":null}}`: "metadata.k", `{"target":null}`: "target", `{"currency":null,"amount":1}`: "currency"} {
+		kind, code, name := fault(t, JSON([]byte(text), &body{}))
+		require.Equal(t, errs.Malformed, kind, text)
+		require.Equal(t, [2]string{"wrong_type", field}, [2]string{code, name}, text)
+	}
+	require.NoError(t, JSON([]byte(`{"metadata":{"null":"null"}}`), &body{}))
+}
+
+// TestF155_IDsHaveOneForm: in bodies as in paths and queries.
+func TestF155_IDsHaveOneForm(t *testing.T) {
+	const id = "0198c0de-0000-7000-8000-0000000000a1"
+	for _, text := range []string{id, strings.ToUpper(id)} {
+		var in body
+		require.NoError(t, JSON([]byte(`{"target":"`+text+`"}`), &in))
+		require.Equal(t, id, in.Target.String())
+		_, err := Query{"x": text}.ID("x")
+		require.NoError(t, err)
+	}
+	for _, text := range []string{"{" + id + "}", "urn:uuid:" + id, strings.ReplaceAll(id, "-", ""), id + " ", "", id[:35]} {
+		_, code, _ := fault(t, JSON([]byte(`{"target":"`+text+`"}`), &body{}))
+		require.Equal(t, "wrong_type", code, text)
+		_, err := Query{"x": text}.ID("x")
+		require.Error(t, err, text)
+	}
+}
+
+// TestF156_TheZeroTimeIsATime: filters know the zero value as "not given", so it is never that.
+func TestF156_TheZeroTimeIsATime(t *testing.T) {
+	at, err := Query{"to": "0001-01-01T00:00:00Z"}.Time("to")
+	require.NoError(t, err)
+	require.False(t, at.IsZero())
+	at, err = Query{}.Time("to")
+	require.NoError(t, err)
+	require.Nil(t, at)
 }

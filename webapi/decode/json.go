@@ -3,12 +3,14 @@
 package decode
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 
 	"florin/domain/cards"
 	"florin/domain/errs"
@@ -47,8 +49,11 @@ func JSON(body []byte, into any) error {
 		}
 		return errs.New(errs.Malformed, "wrong_type", "the body is not a JSON object")
 	}
-	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
+	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true), canonicalIDs); err != nil {
 		return refusal(err)
+	}
+	if err := refuseNull(body); err != nil {
+		return err
 	}
 	if err := refuseNUL(body); err != nil {
 		return err
@@ -90,6 +95,10 @@ func refusal(err error) error {
 		if errors.Is(semantic.Err, json.ErrUnknownName) {
 			return inField(semantic.JSONPointer, "unknown_field", "is not a field of this request")
 		}
+		if refused, ok := errors.AsType[*errs.Error](semantic.Err); ok {
+			field, _ := fieldOf(semantic.JSONPointer)
+			return errs.InField(field, refused.Code, refused.Message)
+		}
 		return inField(semantic.JSONPointer, "wrong_type", "has the wrong type or form")
 	}
 	return invalid("the body is not valid JSON")
@@ -114,4 +123,39 @@ func inField(pointer jsontext.Pointer, code, message string) error {
 	}
 	return &errs.Error{Kind: errs.Malformed, Code: code, Message: "a field " + message,
 		Fields: []errs.Field{{Name: name, Code: code, Message: message}}}
+}
+
+// canonicalIDs reads ids in the form that they have everywhere else. The library takes braces, a URN and
+// bare digits too.
+var canonicalIDs = json.WithUnmarshalers(json.UnmarshalFromFunc(
+	func(in *jsontext.Decoder, id *uuid.UUID) error {
+		token, err := in.ReadToken()
+		if err != nil {
+			return err
+		}
+		if token.Kind() == '"' {
+			if known, err := canonicalID("", token.String()); err == nil {
+				*id = known
+				return nil
+			}
+		}
+		return &json.SemanticError{Err: errors.New("an id is a UUID of 36 characters")}
+	}))
+
+// refuseNull refuses null: it is not the same as a field that is not sent, and no field gives it a
+// meaning of its own. The body must be valid JSON.
+func refuseNull(body []byte) error {
+	if !bytes.Contains(body, []byte("null")) {
+		return nil
+	}
+	decoder := jsontext.NewDecoder(bytes.NewReader(body))
+	for {
+		token, err := decoder.ReadToken()
+		if err != nil {
+			return nil // the end: that it is JSON was seen before
+		}
+		if token.Kind() == 'n' {
+			return inField(decoder.StackPointer(), "wrong_type", "is null: leave it out if you mean nothing")
+		}
+	}
 }

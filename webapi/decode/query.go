@@ -81,6 +81,9 @@ func (q Query) Time(name string) (*time.Time, error) {
 		return nil, inQuery(name, "invalid_time", "is a time like 2026-01-31T12:00:00Z")
 	}
 	at = at.UTC().Truncate(time.Microsecond)
+	if at.IsZero() {
+		at = at.Add(time.Microsecond) // filters have the zero time for "not given", and nothing lies between
+	}
 	return &at, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 )
 
 // Fingerprint says which request an Idempotency-Key stands for: method, route, the ids in the path, and the body
@@ -21,7 +22,7 @@ func Fingerprint(c *fiber.Ctx, request any) (string, error) {
 	parts = appendPart(parts, c.Method())
 	parts = appendPart(parts, c.Route().Path)
 	for _, name := range c.Route().Params {
-		parts = appendPart(parts, c.Params(name))
+		parts = appendPart(parts, canonical(c.Params(name)))
 	}
 	parts = appendPart(parts, body)
 	sum := sha256.Sum256(parts)
@@ -32,4 +33,12 @@ func Fingerprint(c *fiber.Ctx, request any) (string, error) {
 func appendPart[T string | []byte](parts []byte, part T) []byte {
 	parts = binary.BigEndian.AppendUint64(parts, uint64(len(part)))
 	return append(parts, part...)
+}
+
+// canonical writes an id in one way, so that a request is the same in whatever case its ids are.
+func canonical(parameter string) string {
+	if id, err := uuid.Parse(parameter); err == nil && len(parameter) == len(uuid.Nil.String()) {
+		return id.String()
+	}
+	return parameter
 }

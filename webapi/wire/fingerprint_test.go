@@ -3,6 +3,7 @@ package wire
 import (
 	"io"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/gofiber/fiber/v2"
@@ -33,6 +34,28 @@ func TestF7_FingerprintNamesMethodRouteAndIDs(t *testing.T) {
 		require.NotContains(t, seen, string(body), "%v is taken for %s", r, seen[string(body)])
 		seen[string(body)] = r[0] + " " + r[1]
 	}
+}
+
+// TestF149_OneIDIsOneRequest in whatever case it is written; what is no id stays as it is.
+func TestF149_OneIDIsOneRequest(t *testing.T) {
+	app := fiber.New(fiber.Config{Immutable: true})
+	app.Post("/a/:id", func(c *fiber.Ctx) error {
+		fingerprint, err := Fingerprint(c, map[string]string{"amount": "1"})
+		if err != nil {
+			return err
+		}
+		return c.SendString(fingerprint)
+	})
+	of := func(id string) string {
+		response, err := app.Test(httptest.NewRequest("POST", "/a/"+id, nil))
+		require.NoError(t, err)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		return string(body)
+	}
+	const id = "0198c0de-0000-7000-8000-0000000000a1"
+	require.Equal(t, of(id), of(strings.ToUpper(id)))
+	require.NotEqual(t, of("abc"), of("ABC"))
 }
 
 func BenchmarkFingerprint(b *testing.B) {
