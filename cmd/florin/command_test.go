@@ -121,7 +121,8 @@ func TestF62_RedriveAppliesTheEventOnce(t *testing.T) {
 	}
 	eachRig(t, func(t *testing.T, r *rig) {
 		r.foreign = true // the bank was never asked to complete the payment
-		environ := map[string]string{"DATABASE_URL": string(r.config.DatabaseURL)}
+		environ := map[string]string{"DATABASE_URL": string(r.config.DatabaseURL),
+			"DATA_KEY": string(r.config.DataKeys[0])}
 		c := r.user()
 		euros := c.open("EUR")
 		letter := deadEvent(r, c.deposit(euros, "5.00", "EUR").text(t, "id"), 500)

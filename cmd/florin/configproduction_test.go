@@ -15,7 +15,8 @@ import (
 
 // liveEnvironment is what production starts with.
 func liveEnvironment(more map[string]string) map[string]string {
-	environ := map[string]string{"PROFILE": "production", "JWT_SECRET": goodSecret, "TRUSTED_PROXIES": "10.0.0.0/8",
+	environ := map[string]string{"PROFILE": "production", "JWT_SECRET": goodSecret, "DATA_KEY": goodSecret + "-of-data",
+		"TRUSTED_PROXIES":  "10.0.0.0/8",
 		"PAYMENT_PROVIDER": "stripe", "STRIPE_API_KEY": "sk_live_" + strings.Repeat("a", 24), "STRIPE_WEBHOOK_SECRET": goodWebhook,
 		"DATABASE_URL": "postgres://florin:hunter2@db.example/florin?sslmode=verify-full", "CORS_ORIGINS": "https://a.example"}
 	maps.Copy(environ, more)

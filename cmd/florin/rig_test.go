@@ -81,7 +81,7 @@ func (r *rig) configure(dialect database.Dialect, tune ...func(*Config, *Options
 	r.config = Config{
 		HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", DataDir: t.TempDir(),
 		JWTSecrets:       []secret{"a secret of the rig, long enough to sign"},
-		DataKeys:         []secret{"a key of the rig, long enough to seal with"},
+		DataKeys:         []secret{"a key of the rig that is long enough to seal with"},
 		PayloadRetention: 90 * 24 * time.Hour,
 		AdminPassword:    secret(rigPassword),
 		PaymentProvider:  "mock", PaymentDeadline: 24 * time.Hour, AmountLimit: "1000000000.00",
