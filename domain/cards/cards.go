@@ -110,7 +110,8 @@ func numberAt(text string, plus bool, of []brand) bool {
 			count++
 			gap = 0
 		case invisible(r):
-		case unicode.IsLetter(r), r == '+' && gap > 0, gap == maxGap:
+		// A colon is between the parts of a time, and in no way in which a card's number is written.
+		case unicode.IsLetter(r), r == ':', r == '+' && gap > 0, gap == maxGap:
 			return ends()
 		default:
 			gap++

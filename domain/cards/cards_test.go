@@ -3,6 +3,7 @@ package cards
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -174,5 +175,16 @@ func BenchmarkHolds(b *testing.B) {
 				Holds(text)
 			}
 		})
+	}
+}
+
+// TestS71_TimesAreNoCards goes through a day whose minutes have the prefix of a brand.
+func TestS71_TimesAreNoCards(t *testing.T) {
+	at := time.Date(2026, 12, 1, 0, 50, 0, 123456789, time.UTC)
+	for range 20_000 {
+		for _, text := range []string{at.String(), at.Format(time.RFC3339Nano)} {
+			require.False(t, Holds(text), text)
+		}
+		at = at.Add(4*time.Second + 7_654_321)
 	}
 }
